@@ -1,0 +1,9 @@
+"""A runbook for a private Docker registry on AWS: step functions, one module per thing, five verbs per thing.
+
+`load` a params file, `connect`, then `want_x`, `find_x`, `ensure_x`, `verify_x`, `destroy_x` of each step's module.
+"""
+
+from .params import Params, load
+from .session import AWS, connect
+
+__all__ = ["AWS", "Params", "connect", "load"]

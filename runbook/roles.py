@@ -1,0 +1,78 @@
+"""One IAM role: its trust, its managed policies, its inline policy. The nodes and the task each have one."""
+
+import json
+
+from .errors import NotOurs
+from .params import Params
+from .report import Changes, Document, compare, destroyed
+from .session import AWS
+
+_ABSENT = {"NoSuchEntity"}
+INLINE = "runbook"  # the name of the one inline policy
+
+
+def trust(service: str, **condition: dict) -> dict:
+    """Who may assume the role: one AWS service, such as `ec2.amazonaws.com`."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [{**statement, "Condition": condition} if condition else statement]}
+
+
+def policy(*statements: dict) -> dict:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(actions: list[str], *resources: str) -> dict:
+    return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
+
+
+def find_role(aws: AWS, p: Params, name: str) -> Document | None:
+    """RoleName, Trust, ManagedPolicies (sorted ARNs), InlinePolicy, and the ARN."""
+    role = aws.iam.find("get_role", _ABSENT, RoleName=name)
+    if role is None:
+        return None
+    role = role["Role"]
+    if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all("list_role_tags", "Tags", RoleName=name):
+        raise NotOurs(f"IAM role {name}", p)
+    inline = aws.iam.find("get_role_policy", _ABSENT, RoleName=name, PolicyName=INLINE)
+    attached = aws.iam.all("list_attached_role_policies", "AttachedPolicies", RoleName=name)
+    return Document(
+        RoleName=name,
+        Trust=role["AssumeRolePolicyDocument"],
+        ManagedPolicies=sorted(policy["PolicyArn"] for policy in attached),
+        InlinePolicy=inline["PolicyDocument"] if inline else None,
+        Arn=role["Arn"],
+    )
+
+
+def ensure_role(aws: AWS, p: Params, wanted: dict) -> Changes:
+    """Make the role as `wanted` says: RoleName, Trust, ManagedPolicies, InlinePolicy."""
+    name, found = wanted["RoleName"], find_role(aws, p, wanted["RoleName"])
+    report = compare(f"IAM role {name}", wanted, found)
+    if report:
+        return report.changes.done
+    if found is None:
+        tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
+        aws.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(wanted["Trust"]), Tags=tags)
+        found = Document(wanted, ManagedPolicies=[], InlinePolicy=None)
+    if found["Trust"] != wanted["Trust"]:
+        aws.iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(wanted["Trust"]))
+    for arn in set(wanted["ManagedPolicies"]) - set(found["ManagedPolicies"]):
+        aws.iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+    for arn in set(found["ManagedPolicies"]) - set(wanted["ManagedPolicies"]):
+        aws.iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    if found["InlinePolicy"] != wanted["InlinePolicy"]:
+        document = json.dumps(wanted["InlinePolicy"])
+        aws.iam.put_role_policy(RoleName=name, PolicyName=INLINE, PolicyDocument=document)
+    return report.changes.done
+
+
+def destroy_role(aws: AWS, p: Params, name: str) -> Changes:
+    """IAM deletes a role only when nothing is attached to it any more."""
+    found = find_role(aws, p, name)
+    if found:
+        for arn in found["ManagedPolicies"]:
+            aws.iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+        if found["InlinePolicy"]:
+            aws.iam.delete_role_policy(RoleName=name, PolicyName=INLINE)
+        aws.iam.delete_role(RoleName=name)
+    return destroyed(f"IAM role {name}", bool(found))

@@ -1,0 +1,65 @@
+"""A secret that cannot be shown by accident: not a `str`, no repr, no pickle, no copy into a report."""
+
+import getpass
+import hmac
+import os
+import secrets as random
+
+from .errors import SecretError
+
+GENERATED_BYTES = 24  # 192 bits: a low bcrypt cost is then safe, see htpasswd
+
+
+class Secret:
+    """Holds one secret text; `.reveal()` is called at the one place of use."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str):
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self):
+        raise TypeError("a Secret is not pickled: pass its reference (env:NAME, secretsmanager:NAME) instead")
+
+
+def generate() -> Secret:
+    """A new random secret, safe in a URL, a shell and an htpasswd file."""
+    return Secret(random.token_urlsafe(GENERATED_BYTES))
+
+
+def from_environment(name: str) -> Secret:
+    text = os.environ.get(name)
+    if not text:
+        raise SecretError(f"env:{name}: the environment variable {name} is not set (or empty); set it and run again")
+    return Secret(text)
+
+
+def from_prompt(what: str) -> Secret:
+    """Ask a person. Headless (papermill, nbval, no terminal) there is nobody to ask: an error says so."""
+    try:
+        text = getpass.getpass(f"{what}: ")
+    except Exception as error:  # ipykernel's StdinNotImplementedError, EOFError, termios.error
+        raise SecretError(
+            f"{what}: nobody can be asked here ({type(error).__name__}); "
+            "in a headless run use env:NAME, secretsmanager:NAME or generate"
+        ) from None
+    if not text:
+        raise SecretError(f"{what}: an empty answer; run the cell again")
+    return Secret(text)

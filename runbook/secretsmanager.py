@@ -1,0 +1,63 @@
+"""The deployment's secrets in AWS Secrets Manager: found by name, ours by tag, read only at the place of use."""
+
+from . import wait
+from .errors import AwsError, NotOurs
+from .params import Params
+from .report import Changes, Document, destroyed
+from .secret import Secret
+from .session import AWS
+
+_ABSENT = {"ResourceNotFoundException"}
+
+
+def find_secret(aws: AWS, p: Params, name: str) -> Document | None:
+    """Name, ARN and current VersionId, never the value. A secret scheduled for deletion is absent."""
+    found = aws.secretsmanager.find("describe_secret", _ABSENT, SecretId=name)
+    if found is None or found.get("DeletedDate"):
+        return None
+    if {"Key": "runbook:deployment", "Value": p.name} not in found.get("Tags", []):
+        raise NotOurs(f"secret {name}", p)
+    current = [v for v, stages in found.get("VersionIdsToStages", {}).items() if "AWSCURRENT" in stages]
+    return Document(Name=name, ARN=found["ARN"], VersionId=current[0] if current else None)
+
+
+def read_secret(aws: AWS, p: Params, name: str) -> Secret | None:
+    """The current value; None when there is no such secret (or no value in it yet)."""
+    if find_secret(aws, p, name) is None:
+        return None
+    value = aws.secretsmanager.find("get_secret_value", _ABSENT, SecretId=name)
+    return Secret(value["SecretString"]) if value else None
+
+
+def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
+    """Create the secret or give it a new version; returns the VersionId."""
+    scheduled = aws.secretsmanager.find("describe_secret", _ABSENT, SecretId=name)
+    if scheduled and scheduled.get("DeletedDate"):
+        aws.secretsmanager.restore_secret(SecretId=name)
+    if find_secret(aws, p, name):
+        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value.reveal())["VersionId"]
+
+    def create():
+        # A forced deletion is asynchronous: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
+        try:
+            made = aws.secretsmanager.create_secret(
+                Name=name,
+                SecretString=value.reveal(),
+                Description=description,
+                Tags=[{"Key": k, "Value": v} for k, v in p.tags.items()],
+            )
+        except AwsError as error:
+            if error.code == "InvalidRequestException" and "deletion" in error.message:
+                return None, "the old secret of that name is still being deleted"
+            raise
+        return made["VersionId"], "created"
+
+    return wait.wait(f"secret {name}", create, timeout=120, every=2)
+
+
+def destroy_secret(aws: AWS, p: Params, name: str) -> Changes:
+    """Delete at once, without a recovery window: the name must be free for the next deployment."""
+    found = find_secret(aws, p, name)
+    if found:
+        aws.secretsmanager.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    return destroyed(f"secret {name}", bool(found))
