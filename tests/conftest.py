@@ -1,9 +1,20 @@
-"""What all rings share: params for a test, and AWS as moto plays it in the test's own process."""
+"""What all rings share: params for a test, AWS as moto plays it in the test's own process, and a session that dies."""
+
+import itertools
+import json
 
 import pytest
 from moto import mock_aws
+from moto.core.models import MockAWS
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 import runbook
+from runbook.session import _READS
+
+# AWS's own policies for ECS, EC2 and SSM: moto reads all 1,400 of them anew (half a second) in every test otherwise.
+_POLICIES = json.dumps(
+    {k: v for k, v in json.loads(aws_managed_policies_data).items() if any(word in k for word in ("EC2", "ECS", "SSM"))}
+)
 
 
 @pytest.fixture
@@ -13,12 +24,88 @@ def p():
 
 
 @pytest.fixture
-def aws(p, monkeypatch):
-    """A connection to moto; the caller's own AWS settings do not reach it."""
+def account(monkeypatch):
+    """The environment of moto's account; the caller's own AWS settings do not reach it."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    monkeypatch.setattr("moto.iam.models.aws_managed_policies_data", _POLICIES)
+
+
+@pytest.fixture
+def aws(p, account):
+    """A connection to moto."""
     with mock_aws():
         yield runbook.connect(p)
+
+
+class Killed(BaseException):
+    """The process is gone: no `except Exception` of the code under test may survive it."""
+
+
+class Victim:
+    """A connection that is killed at its n-th write (1 is the first); `writes` lists those that were begun.
+
+    `event` is "before-call" (the write never left) or "after-call" (it took effect, its answer was lost).
+    """
+
+    def __init__(self, p):
+        self.aws = runbook.connect(p)
+        for event in ("before-call", "after-call"):
+            self.aws._session.events.register_first(event, self._at)
+
+    def dies_at(self, event, n):
+        self.event, self.n, self.writes = event, n, []
+
+    def _at(self, event_name, model, **_):
+        if model.name.startswith(_READS):
+            return
+        if event_name.startswith("before-call"):
+            self.writes.append(f"{model.service_model.service_name} {model.name}")
+        if event_name.startswith(self.event) and len(self.writes) == self.n:
+            raise Killed
+
+
+@pytest.fixture
+def crash_everywhere(p, account):
+    """`crash_everywhere(ensure, check, prepare=None)`: `ensure` completes whatever a kill left behind.
+
+    For every write that `ensure(aws, p)` makes in a clean account, kill it before and, once more, just after that
+    write; run it again undisturbed; call `check(aws, p)`; and a third run must write nothing. `prepare(aws, p)` makes
+    what `ensure` needs of earlier steps. Gives the writes of an undisturbed run. Do not use it beside `aws`.
+    """
+
+    def crash(ensure, check, prepare=None):
+        assert not MockAWS._mocks_active, "the fixture `aws` is in use: the account would never be clean"
+        aws, victim = runbook.connect(p), Victim(p)  # their clients are kept: making them is most of the time
+        again = aws.read_only()
+        for event in ("before-call", "after-call"):
+            for n in itertools.count(1):
+                with mock_aws():
+                    if prepare:
+                        prepare(aws, p)
+                    victim.dies_at(event, n)
+                    killed = _is_killed(ensure, victim.aws, p)
+                    try:
+                        ensure(aws, p)
+                        check(aws, p)
+                        ensure(again, p)
+                    except Exception as error:
+                        error.add_note(f"after a kill at {event} {n}: {victim.writes[-1:]}")
+                        raise
+                if not killed:
+                    break
+        assert victim.writes, "ensure wrote nothing: nothing was tried"
+        return victim.writes
+
+    return crash
+
+
+def _is_killed(ensure, aws, p):
+    try:
+        ensure(aws, p)
+    except Killed:
+        return True
+    return False

@@ -1,0 +1,30 @@
+# A private Docker registry on AWS, as a runbook. `make` alone lists the commands.
+PARAMS ?= blog
+VENV ?= .venv
+RUNBOOK = $(VENV)/bin/python -m runbook
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.ready ## run notebooks 00 to 07 on params/$(PARAMS).yml; the registry stays up
+	@$(RUNBOOK) run $(PARAMS)
+
+down: $(VENV)/.ready ## stop the embedded cloud; its account and images are gone then
+	@$(RUNBOOK) cloud down
+
+lab: $(VENV)/.ready ## open JupyterLab on notebook 00
+	@$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
+
+test: $(VENV)/.ready lint ## all the tests
+	@$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.ready
+	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
+
+notebooks: $(VENV)/.ready ## execute the notebooks on a fresh embedded cloud and keep their outputs
+	@$(VENV)/bin/python tests/refresh_notebooks.py
+
+$(VENV)/.ready: pyproject.toml setup.sh
+	@./setup.sh $(VENV)
+
+.PHONY: help run down lab test lint notebooks

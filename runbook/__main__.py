@@ -1,0 +1,152 @@
+"""The command line: `python -m runbook …`. Exit status: 0 done, 1 failed, 2 usage or params, 3 changes pending
+(plan), 4 interrupted, 5 timed out."""
+
+import argparse
+import os
+import shlex
+import sys
+
+from .errors import EXIT_CHANGES, EXIT_FAILED, EXIT_INTERRUPTED, ParamsError, RunbookError
+from .params import Params, load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return options.do(options) or 0
+    except RunbookError as error:
+        print(f"runbook: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("runbook: interrupted; what was done stays, the same command completes it", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m runbook", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, do, what: str, **defaults) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what, description=what)
+        added.set_defaults(do=do, **defaults)
+        return added
+
+    def with_params(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("params", help="a params file, or its name in params/ (blog)")
+        return added
+
+    cloud = command("cloud", _cloud, "the embedded cloud on this computer: up, down or status")
+    cloud.add_argument("action", choices=("up", "down", "status"))
+    with_params(command("run", _run, "run the notebooks 00 to 07 headless, and say where the registry is"))
+    with_params(command("plan", _plan, "what the notebooks would change; exit status 3 if anything"))
+    with_params(command("verify", _verify, "every thing as wanted, and the registry as its clients see it"))
+    destroy = with_params(command("destroy", _destroy, "take the deployment away; absent things are fine"))
+    destroy.add_argument("--confirm", metavar="NAME", help="the deployment's name; needed outside the embedded cloud")
+    destroy.add_argument("--images", action="store_true", help="delete the bucket with the images in it, too")
+    password = with_params(command("password", _password, "print one user's password, for a pipe into docker login"))
+    password.add_argument("user")
+    command("params", _describe, "every key of a params file, its type, default and meaning")
+    return parser
+
+
+def _cloud(options: argparse.Namespace) -> int:
+    from . import local
+
+    if options.action == "up":
+        print(f"the embedded cloud is up at {local.up().endpoint}")
+    elif options.action == "down":
+        print("the embedded cloud is down" if local.down() else "the embedded cloud was not running")
+    else:
+        from .report import Document
+
+        print(Document(local.status()))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from . import headless, plan
+
+    p = load(options.params)
+    plan.start(p)
+    folder, results = headless.run(p)
+    print(f"\nreport    {_shown(folder / 'report.md')}")
+    if not all(result.ok for result in results):
+        print("The run stopped. Mend what the last line says, then run the same command again.", file=sys.stderr)
+        return EXIT_FAILED
+    _say_where(p, options.params)
+    return 0
+
+
+def _say_where(p: Params, params: str) -> None:
+    from .session import connect
+
+    aws = connect(p)
+    host, port = aws.locate(p.domain)
+    address = host if port == 443 else f"{host}:{port}"
+    user = next(iter(p.users))
+    python = shlex.quote(_shown(sys.executable))
+    print(f"registry  https://{address}" + (f"  ({p.domain}; CA: {_shown(aws.ca)})" if aws.ca else ""))
+    print(
+        f"log in    {python} -m runbook password {shlex.quote(params)} {user} | "
+        f"docker login {address} --username {user} --password-stdin"
+    )
+
+
+def _shown(path) -> str:
+    """A path as one would type it here: relative when it is below the current folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from . import plan
+    from .session import connect
+
+    p = load(options.params)
+    found = plan.changes(connect(p, read_only=True), p)
+    print(found if found else f"{p.title}: nothing to change")
+    return EXIT_CHANGES if found else 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from . import htpasswd, plan, registry
+    from .session import connect
+
+    p = load(options.params)
+    aws = connect(p, read_only=True)
+    reports = plan.Reports((*plan.verify(aws, p), registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p))))
+    print(reports)
+    return 0 if reports else EXIT_FAILED
+
+
+def _destroy(options: argparse.Namespace) -> int:
+    from . import plan
+    from .session import connect
+
+    p = load(options.params)
+    print(plan.destroy(connect(p), p, confirm=options.confirm, images=options.images))
+    return 0
+
+
+def _password(options: argparse.Namespace) -> int:
+    from . import htpasswd
+    from .session import connect
+
+    p = load(options.params)
+    if options.user not in p.users:
+        raise ParamsError(f"{p.source}: no user {options.user}; users has: {', '.join(p.users)}")
+    if sys.stdout.isatty():
+        raise ParamsError("the password is not shown on a terminal; pipe it, for example into docker login")
+    print(htpasswd.password(connect(p, read_only=True), p, options.user).reveal())
+    return 0
+
+
+def _describe(options: argparse.Namespace) -> int:
+    for name, field in Params.model_fields.items():
+        default = "" if field.is_required() else f" (default {field.default})"
+        print(f"{name:16} {field.description}{default}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The notebooks run by papermill without a person: one line a notebook, a verdict of our own, a report."""
+
+import json
+import re
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import paths
+from .params import Params
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+CELL_TIMEOUT = 1800  # seconds; the steps' own waits end long before
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one notebook. `seconds` is wall time; `why` is empty when it is ok."""
+
+    notebook: str
+    ok: bool
+    seconds: float
+    why: str = ""
+
+
+def notebooks() -> list[Path]:
+    """The set-up's notebooks in their order: 00 to 07, not the tear-down and not the day-two ones."""
+    return sorted(paths.NOTEBOOKS.glob("0[0-9]_*.ipynb"))
+
+
+def run(p: Params, stream=None) -> tuple[Path, list[Result]]:
+    """Execute every notebook in turn until one fails. Returns the run's folder and the results so far.
+
+    The folder holds the executed notebooks (the failed one too, as far as it came), report.md and report.json.
+    """
+    stream = stream or sys.stdout
+    folder = paths.runs() / f"{time.strftime('%Y%m%dT%H%M%S')}-{p.name}"
+    folder.mkdir(parents=True, mode=0o700)
+    results: list[Result] = []
+    try:
+        for notebook in notebooks():
+            results.append(_one(notebook, folder / notebook.name, p, stream))
+            if not results[-1].ok:
+                break
+    finally:
+        _report(folder, p, results)
+    return folder, results
+
+
+def _one(notebook: Path, output: Path, p: Params, stream) -> Result:
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    _register_engine()
+    line, started, why = _Line(notebook.stem, stream), time.monotonic(), ""
+    try:
+        papermill.execute_notebook(
+            notebook,
+            output,
+            parameters={"params": p.model_dump(mode="json")},
+            engine_name="runbook",
+            on_message=line.show,
+            progress_bar=False,
+            execution_timeout=CELL_TIMEOUT,
+        )
+    except papermill.PapermillExecutionError as error:
+        why = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except (CellTimeoutError, DeadKernelError) as error:
+        why = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    except KeyboardInterrupt:
+        line.end("interrupted", time.monotonic() - started)
+        raise
+    why = _ANSI.sub("", why) or _unfinished(output)
+    seconds = time.monotonic() - started
+    line.end(f"FAILED: {why}" if why else "ok", seconds)
+    return Result(notebook.stem, not why, round(seconds, 1), why)
+
+
+def _unfinished(output: Path) -> str:
+    """papermill calls a notebook complete after a dead kernel or a time-out; its cells tell the truth."""
+    for cell in json.loads(output.read_text())["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        errors = [o for o in cell["outputs"] if o["output_type"] == "error"]
+        if errors:
+            return f"{errors[0]['ename']}: {errors[0]['evalue']}"
+        if cell["execution_count"] is None:
+            return "not every cell was run"
+    return ""
+
+
+def _register_engine() -> None:
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Client(PapermillNotebookClient):
+        """papermill's client, which also passes on what a cell shows while it runs."""
+
+        on_message = None
+
+        def process_message(self, msg, cell, cell_index):
+            content = msg.get("content", {})
+            shown = content.get("data", {}).get("text/plain") or content.get("text")
+            if shown and msg["msg_type"] in ("display_data", "update_display_data", "stream"):
+                self.on_message(shown)
+            return super().process_message(msg, cell, cell_index)
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, *, on_message, execution_timeout, **options):
+            client = Client(nb_man, kernel_name=kernel_name, timeout=execution_timeout, shutdown_kernel="immediate")
+            client.on_message = on_message
+            client.execute()
+
+    papermill_engines.register("runbook", Engine)
+
+
+class _Line:
+    """One line for a notebook: rewritten in a terminal as the notebook goes on, else written at its end."""
+
+    def __init__(self, name: str, stream):
+        self._name, self._stream, self._started = name, stream, time.monotonic()
+        if stream.isatty():
+            self._write("…")
+
+    def show(self, text: str) -> None:
+        if self._stream.isatty():
+            self._write(text.strip().splitlines()[-1][:100] if text.strip() else "…")
+
+    def end(self, verdict: str, seconds: float) -> None:
+        start = "\r\x1b[2K" if self._stream.isatty() else ""
+        self._stream.write(f"{start}{self._name:42} {seconds:6.1f} s  {verdict}\n")
+        self._stream.flush()
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"\r\x1b[2K{self._name:42} {time.monotonic() - self._started:6.0f} s  {text}")
+        self._stream.flush()
+
+
+def _report(folder: Path, p: Params, results: list[Result]) -> None:
+    """report.json for programs, report.md for people; both without secrets, as the params hold only references."""
+    content = {"deployment": p.name, "params": p.model_dump(mode="json"), "results": [asdict(r) for r in results]}
+    content["emulated"] = p.cloud == "embedded"
+    (folder / "report.json").write_text(json.dumps(content, indent=2) + "\n")
+    rows = [
+        f"| [{r.notebook}]({r.notebook}.ipynb) | {'ok' if r.ok else 'failed'} | {r.seconds} | {r.why} |"
+        for r in results
+    ]
+    where = (
+        "the embedded cloud (emulated: what this proves and what not is in the README)"
+        if p.cloud == "embedded"
+        else "AWS"
+    )
+    text = [f"# Run of {p.source} on {where}", "", "| notebook | result | seconds | why |", "|---|---|---|---|", *rows]
+    (folder / "report.md").write_text("\n".join(text) + "\n")

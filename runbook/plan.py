@@ -1,0 +1,141 @@
+"""All the steps in order: what would change, whether all is as wanted, and how to take it all away again."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from . import balancer, certificate, cluster, dns, htpasswd, identity, network, nodes, service, storage, task
+from .errors import NotOurs, ParamsError, StepFailed
+from .params import Params
+from .report import Changes, Check, Report
+from .session import AWS, connect
+
+
+class Step(NamedTuple):
+    """One thing that the blog sets up, and the notebook that does it."""
+
+    thing: str
+    notebook: str
+    ensure: Callable[[AWS, Params], Changes]
+    verify: Callable[[AWS, Params], Report]
+    destroy: Callable[[AWS, Params], Changes]
+
+
+_01, _02, _03 = "01_enable_s3_and_authentication", "02_create_a_task_definition", "03_create_an_htpasswd_file"
+_04, _05 = "04_launch_your_service", "05_configure_https_on_the_load_balancer"
+STEPS = (
+    Step("bucket", _01, storage.ensure_bucket, storage.verify_bucket, storage.destroy_bucket),
+    Step("user", _01, identity.ensure_user, identity.verify_user, identity.destroy_user),
+    Step("groups", _02, network.ensure_groups, network.verify_groups, network.destroy_groups),
+    Step("cluster", _02, cluster.ensure_cluster, cluster.verify_cluster, cluster.destroy_cluster),
+    Step("nodes", _02, nodes.ensure_nodes, nodes.verify_nodes, nodes.destroy_nodes),
+    Step("task", _02, task.ensure_task, task.verify_task, task.destroy_task),
+    Step("users", _03, htpasswd.ensure_users, htpasswd.verify_users, htpasswd.destroy_users),
+    Step("service", _04, service.ensure_service, service.verify_service, service.destroy_service),
+    Step("certificate", _05, certificate.ensure_certificate, certificate.verify_certificate,
+         certificate.destroy_certificate),
+    Step("balancer", _05, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer),
+    Step("record", _05, dns.ensure_record, dns.verify_record, dns.destroy_record),
+)  # fmt: skip
+# Each thing goes before what it stands on: the record before the balancer, the tasks before their nodes.
+_DESTROY = ("record", "balancer", "certificate", "service", "users", "task", "nodes", "cluster", "groups", "user")
+
+
+class Reports(tuple):
+    """Reports, shown one after the other. True when each is."""
+
+    def __bool__(self) -> bool:
+        return all(self)
+
+    def require(self) -> "Reports":
+        for report in self:
+            report.require()
+        return self
+
+    @property
+    def changes(self) -> Changes:
+        return sum((report.changes for report in self), Changes())
+
+    def __repr__(self) -> str:
+        return "\n".join(repr(report) for report in self)
+
+    def _repr_html_(self) -> str:
+        return "".join(report._repr_html_() for report in self)
+
+
+def start(p: Params) -> AWS:
+    """A connection to the deployment's cloud; the embedded cloud is brought up and furnished first."""
+    if p.cloud == "embedded":
+        from . import local
+
+        local.up()
+        local.furnish(p)
+    return connect(p)
+
+
+def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
+    """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
+    reader = aws.read_only()
+    steps = [step for step in STEPS if until is None or step.notebook < until]
+    with ThreadPoolExecutor(max_workers=len(STEPS)) as pool:
+        return Reports(pool.map(lambda step: _verified(step, reader, p), steps))
+
+
+def _verified(step: Step, reader: AWS, p: Params) -> Report:
+    try:
+        return step.verify(reader, p)
+    except (NotOurs, StepFailed) as error:
+        return Report(step.thing, (Check("can be told", False, "found and ours", str(error)),))
+
+
+def before(aws: AWS, p: Params, notebook: str) -> Report:
+    """Before a notebook starts: one check a thing of the notebooks before it. Two digits are enough: `"03"`."""
+    report = Report(f"before notebook {notebook[:2]}")
+    for step, found in zip(STEPS, verify(aws, p, until=notebook), strict=False):
+        seen = "ok" if found else f"{found.failures()}; run notebook {step.notebook}"
+        report = report.check(found.title, bool(found), "ok", seen)
+    return report
+
+
+def changes(aws: AWS, p: Params) -> Changes:
+    """The plan: what all notebooks together would create or change. Nothing is written."""
+    return verify(aws, p).changes
+
+
+def inventory(aws: AWS, p: Params) -> Report:
+    """One line a thing of the deployment: ok, differs or absent."""
+    report = Report(p.title)
+    for found in verify(aws, p):
+        seen = "ok" if found else "absent" if found.absent else "differs"
+        report = report.check(found.title, bool(found), "ok", seen)
+    return report
+
+
+def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = False) -> Changes:
+    """Take the deployment away. Outside the embedded cloud `confirm` must be its name. The bucket goes last and
+    stays while it holds images, unless `images`."""
+    if p.cloud != "embedded" and confirm != p.name:
+        raise ParamsError(
+            f"{p.source}: this destroys {p.title}; confirm it by its name: "
+            f'confirm="{p.name}" in the notebook, --confirm {p.name} on the command line'
+        )
+    by_thing = {step.thing: step for step in STEPS}
+    done = sum((by_thing[thing].destroy(aws, p) for thing in _DESTROY), Changes())
+    return done + storage.destroy_bucket(aws, p, images=images)
+
+
+# What the blog's last section leaves to do, and by which params a deployment would close it.
+_TODOS = (
+    ("a role instead of access keys for S3", "open: the IAM user's key is in Secrets Manager"),
+    ("authentication without a mounted file", "open: the htpasswd file is delivered to each node"),
+    ("an auto-scaling group for the cluster", "open: the number of nodes is fixed"),
+    ("a shared cache (Redis)", "open: each registry caches in its own memory"),
+)
+
+
+def todos(p: Params) -> Report:
+    """The blog's four TODOs, and where this deployment stands with each."""
+    report = Report(f"the blog's TODOs in {p.title}")
+    for name, state in _TODOS:
+        report = report.check(name, True, "-", state)
+    return report

@@ -1,0 +1,66 @@
+"""The verdict over an executed notebook is ours: papermill calls one complete after a dead kernel."""
+
+import io
+
+import nbformat
+import pytest
+
+from runbook import headless, load, paths
+
+pytestmark = pytest.mark.notebooks
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """Runs one notebook made of the given cells; returns (folder, results, what was printed)."""
+
+    def run(*cells):
+        made = nbformat.v4.new_notebook(
+            metadata={"kernelspec": {"name": "python3", "display_name": "x", "language": "python"}}
+        )
+        made.cells = [nbformat.v4.new_code_cell("params = 'blog'", metadata={"tags": ["parameters"]})]
+        made.cells += [nbformat.v4.new_code_cell(cell) for cell in cells]
+        folder = tmp_path / "notebooks"
+        folder.mkdir()
+        nbformat.write(made, folder / "00_one.ipynb")
+        nbformat.write(made, folder / "01_two.ipynb")
+        monkeypatch.setattr(paths, "NOTEBOOKS", folder)
+        monkeypatch.setenv("RUNBOOK_RUNS", str(tmp_path / "runs"))
+        stream = io.StringIO()
+        out, results = headless.run(load("blog"), stream)
+        return out, results, stream.getvalue()
+
+    return run
+
+
+def test_good_notebooks_are_ok_and_recorded(notebook):
+    folder, results, printed = notebook("assert params['name'] == 'registry'")
+    assert [result.ok for result in results] == [True, True]
+    assert printed.count(" ok\n") == 2
+    assert (folder / "00_one.ipynb").exists()
+    assert "| [00_one](00_one.ipynb) | ok |" in (folder / "report.md").read_text()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ("from runbook.errors import StepFailed\nraise StepFailed('run notebook 03 first')", "run notebook 03 first"),
+        ("import os; os._exit(1)", "Dead"),
+    ],
+    ids=["an error", "a dead kernel"],
+)
+def test_a_failure_stops_the_run_and_says_why(notebook, cell, why):
+    folder, results, printed = notebook(cell)
+    assert [result.ok for result in results] == [False]
+    assert why in results[0].why
+    assert why in printed
+    assert "failed" in (folder / "report.md").read_text()
+    assert (folder / "00_one.ipynb").exists()
+
+
+def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
+    monkeypatch.setattr(headless, "CELL_TIMEOUT", 1)
+    _, results, _ = notebook("import threading; threading.Event().wait()")
+    assert not results[0].ok
+    assert results[0].why

@@ -1,0 +1,66 @@
+import pytest
+
+from runbook.errors import VerificationFailed
+from runbook.report import Changes, Document, Report, Text, compare, destroyed
+
+pytestmark = pytest.mark.pure
+
+WANTED = {"Region": "eu-central-1", "Encryption": {"Algorithm": "AES256", "Key": None}, "Rules": [{"a": 1}]}
+
+
+def test_equal_is_ok_and_changes_nothing():
+    report = compare("bucket x", WANTED, {**WANTED, "CreatedByAws": "later"})
+    assert report
+    assert report.require() is report
+    assert not report.changes
+    assert repr(report.changes) == "= bucket x: nothing to change"
+    assert repr(report.changes.done) == "= bucket x: unchanged"
+
+
+def test_absent_is_one_check_and_a_creation():
+    report = compare("bucket x", WANTED, None)
+    assert not report
+    assert repr(report) == "bucket x: NOT OK\n  differs exists  wanted present, found absent"
+    assert repr(report.changes) == "+ bucket x: create"
+    assert repr(report.changes.done) == "+ bucket x: created"
+
+
+def test_each_difference_is_named_once_and_alone():
+    found = {**WANTED, "Encryption": {"Algorithm": "aws:kms", "Key": None}}
+    report = compare("bucket x", WANTED, found)
+    assert repr(report.changes) == "~ bucket x: change\n    Encryption.Algorithm: aws:kms → AES256"
+    with pytest.raises(VerificationFailed, match="bucket x: Encryption.Algorithm: wanted AES256, found aws:kms"):
+        report.require()
+
+
+def test_none_wanted_and_a_missing_parent_are_compared():
+    assert not compare("x", {"Policy": None}, {"Policy": "open"})
+    assert not compare("x", {"A": {"B": 1}}, {"A": None})
+
+
+def test_one_wrong_part_makes_the_sum_wrong():
+    good, bad = compare("x", {"a": 1}, {"a": 1}), Report("x").check("port", False, "open", "closed")
+    assert not good + bad
+    assert good.changes + bad.changes
+    assert repr(bad.changes) == "~ x: change\n    port: closed → open"
+
+
+def test_html_escapes_and_has_words_and_headers():
+    html = Report("<b>").check("<i>", False, "<u>", "&")._repr_html_()
+    assert "<b>" not in html
+    assert "&lt;i&gt;" in html
+    assert "differs" in html
+    assert html.count('scope="col"') == 4
+    assert "&lt;b&gt;" in Report("<b>").check("a", False, 1, 2).changes._repr_html_()
+
+
+def test_destroyed_says_what_was_there():
+    shown = repr(destroyed("a", True) + destroyed("b", False) + destroyed("c", True, kept=True))
+    assert shown == "- a: destroyed\n= b: absent\n! c: kept"
+
+
+def test_documents_and_texts_show_themselves():
+    assert repr(Document(b=1, a="ü")) == '{\n  "b": 1,\n  "a": "ü"\n}'
+    assert Document(a=1) == {"a": 1}
+    assert repr(Text("FROM x\n")) == "FROM x"
+    assert repr(Changes()) == "nothing to change"

@@ -1,0 +1,55 @@
+import pytest
+
+from runbook import secretsmanager as vault
+from runbook.errors import NotOurs
+from runbook.secret import Secret, generate
+
+pytestmark = pytest.mark.moto
+
+
+def test_written_read_and_found_without_its_value(aws, p):
+    value = generate()
+    version = vault.write_secret(aws, p, "registry/x", value, "a test")
+    assert vault.read_secret(aws, p, "registry/x") == value
+    found = vault.find_secret(aws, p, "registry/x")
+    assert found["VersionId"] == version
+    assert value.reveal() not in repr(found)
+
+
+def test_written_again_is_a_new_version(aws, p):
+    first = vault.write_secret(aws, p, "registry/x", Secret("one"), "a test")
+    second = vault.write_secret(aws, p, "registry/x", Secret("two"), "a test")
+    assert first != second
+    assert vault.read_secret(aws, p, "registry/x").reveal() == "two"
+
+
+def test_absent(aws, p):
+    assert vault.find_secret(aws, p, "registry/x") is None
+    assert vault.read_secret(aws, p, "registry/x") is None
+    assert "absent" in repr(vault.destroy_secret(aws, p, "registry/x"))
+
+
+def test_a_secret_scheduled_for_deletion_is_absent_and_comes_back(aws, p):
+    vault.write_secret(aws, p, "registry/x", Secret("one"), "a test")
+    aws.secretsmanager.delete_secret(SecretId="registry/x", RecoveryWindowInDays=7)
+    assert vault.find_secret(aws, p, "registry/x") is None
+    vault.write_secret(aws, p, "registry/x", Secret("two"), "a test")
+    assert vault.read_secret(aws, p, "registry/x").reveal() == "two"
+
+
+def test_a_foreign_secret_is_left_alone(aws, p):
+    aws.secretsmanager.create_secret(Name="registry/x", SecretString="theirs")
+    for call in (
+        lambda: vault.read_secret(aws, p, "registry/x"),
+        lambda: vault.write_secret(aws, p, "registry/x", Secret("ours"), "a test"),
+        lambda: vault.destroy_secret(aws, p, "registry/x"),
+    ):
+        with pytest.raises(NotOurs):
+            call()
+    assert aws.secretsmanager.get_secret_value(SecretId="registry/x")["SecretString"] == "theirs"
+
+
+def test_destroyed_frees_the_name(aws, p):
+    vault.write_secret(aws, p, "registry/x", Secret("one"), "a test")
+    assert "destroyed" in repr(vault.destroy_secret(aws, p, "registry/x"))
+    vault.write_secret(aws, p, "registry/x", Secret("two"), "a test")

@@ -1,0 +1,86 @@
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+import runbook
+from runbook import errors
+from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, translate
+
+pytestmark = pytest.mark.moto
+
+
+def client_error(code):
+    return ClientError({"Error": {"Code": code, "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetX")
+
+
+def test_an_error_of_aws_keeps_its_code(aws):
+    with pytest.raises(AwsError, match="s3 HeadBucket: 404") as error:
+        aws.s3.head_bucket(Bucket="nothing-here")
+    assert error.value.code == "404"
+
+
+def test_absent_is_none_and_denied_is_not(aws, monkeypatch):
+    assert aws.s3.find("head_bucket", {"404"}, Bucket="nothing-here") is None
+    with pytest.raises(AwsError):
+        aws.s3.find("head_bucket", {"NoSuchKey"}, Bucket="nothing-here")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("AccessDenied", Denied), ("UnauthorizedOperation", Denied), ("403", Denied), ("ExpiredToken", Expired),
+     ("ExpiredTokenException", Expired), ("RequestExpired", Expired), ("NoSuchBucket", AwsError)],
+)  # fmt: skip
+def test_codes_become_the_right_kind(code, kind):
+    assert type(translate(client_error(code), "s3", "GetX", "AWS")) is kind
+
+
+def test_no_login_and_no_answer_are_sentences():
+    assert "log in" in str(translate(NoCredentialsError(), "s3", "GetX", "AWS"))
+    error = translate(
+        EndpointConnectionError(endpoint_url="http://x"), "s3", "GetX", "the embedded cloud at x; start it"
+    )
+    assert isinstance(error, CloudError)
+    assert "no answer from the embedded cloud at x; start it" in str(error)
+
+
+def test_a_read_only_session_refuses_every_write_before_it_leaves(aws, p):
+    reader = aws.read_only()
+    for write in (
+        lambda: reader.s3.create_bucket(Bucket="x"),
+        lambda: reader.ec2.run_instances(MinCount=1, MaxCount=1),
+        lambda: reader.ssm.send_command(DocumentName="AWS-RunShellScript"),
+        lambda: reader.secretsmanager.put_secret_value(SecretId="x", SecretString="y"),
+        lambda: reader.ecs.update_service(service="x"),
+    ):
+        with pytest.raises(ReadOnly):
+            write()
+    assert reader.s3.list_buckets()["Buckets"] == []
+    assert reader.read_only() is reader
+
+
+def test_all_reads_every_page(aws):
+    for number in range(3):
+        aws.logs.create_log_group(logGroupName=f"/x/{number}")
+    names = [g["logGroupName"] for g in aws.logs.all("describe_log_groups", "logGroups", limit=1)]
+    assert names == ["/x/0", "/x/1", "/x/2"]
+
+
+def test_one_client_a_service(aws):
+    assert aws.s3 is aws.s3
+    assert aws.region == "eu-central-1"
+    assert aws.account == "123456789012"
+
+
+def test_no_default_session_is_made(aws):
+    aws.s3.list_buckets()
+    assert boto3.DEFAULT_SESSION is None
+
+
+def test_a_stopped_embedded_cloud_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNBOOK_HOME", str(tmp_path))
+    with pytest.raises(CloudError, match="python -m runbook cloud up"):
+        runbook.connect(runbook.load("blog"))
+
+
+def test_an_error_in_a_notebook_is_its_sentence():
+    assert errors.StepFailed("do this")._render_traceback_() == ["StepFailed: do this"]
