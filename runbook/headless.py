@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,12 +40,15 @@ def run(p: Params, stream=None) -> tuple[Path, list[Result]]:
     folder = paths.runs() / f"{time.strftime('%Y%m%dT%H%M%S')}-{p.name}"
     folder.mkdir(parents=True, mode=0o700)
     results: list[Result] = []
+    sockets = tempfile.mkdtemp(prefix="runbook-")  # short: a socket's path has at most 107 characters
+    _register_engine(sockets)
     try:
         for notebook in notebooks():
             results.append(_one(notebook, folder / notebook.name, p, stream))
             if not results[-1].ok:
                 break
     finally:
+        shutil.rmtree(sockets)
         _report(folder, p, results)
     return folder, results
 
@@ -52,7 +57,6 @@ def _one(notebook: Path, output: Path, p: Params, stream) -> Result:
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    _register_engine()
     line, started, why = _Line(notebook.stem, stream), time.monotonic(), ""
     try:
         papermill.execute_notebook(
@@ -90,9 +94,22 @@ def _unfinished(output: Path) -> str:
     return ""
 
 
-def _register_engine() -> None:
+def _register_engine(sockets: str) -> None:
+    from jupyter_client.manager import AsyncKernelManager
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
+    from traitlets import default
+
+    class Kernel(AsyncKernelManager):
+        """A kernel on Unix sockets: nothing of it crosses the loopback network in plain text, no port to race for."""
+
+        @default("transport")
+        def _ipc(self):
+            return "ipc"
+
+        @default("ip")
+        def _socket(self):
+            return f"{sockets}/kernel"
 
     class Client(PapermillNotebookClient):
         """papermill's client, which also passes on what a cell shows while it runs."""
@@ -109,7 +126,13 @@ def _register_engine() -> None:
     class Engine(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, *, on_message, execution_timeout, **options):
-            client = Client(nb_man, kernel_name=kernel_name, timeout=execution_timeout, shutdown_kernel="immediate")
+            client = Client(
+                nb_man,
+                kernel_name=kernel_name,
+                kernel_manager_class=Kernel,
+                timeout=execution_timeout,
+                shutdown_kernel="immediate",
+            )
             client.on_message = on_message
             client.execute()
 

@@ -230,6 +230,11 @@ class Params(BaseModel):
         """Secrets Manager: the htpasswd lines (bcrypt)."""
         return f"{self.name}/htpasswd"
 
+    @property
+    def htpasswd_tag(self) -> str:
+        """Tag of a node: the VersionId of the htpasswd secret that was put on it."""
+        return "runbook:htpasswd"
+
     def password_secret(self, user: str) -> str:
         """Secrets Manager: the generated password of one user."""
         return f"{self.name}/users/{user}"

@@ -67,9 +67,10 @@ def start(p: Params) -> AWS:
     """A connection to the deployment's cloud; the embedded cloud is brought up and furnished first."""
     if p.cloud == "embedded":
         from . import local
+        from .local.furnish import furnish
 
         local.up()
-        local.furnish(p)
+        furnish(p)
     return connect(p)
 
 

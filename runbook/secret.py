@@ -4,6 +4,7 @@ import getpass
 import hmac
 import os
 import secrets as random
+from dataclasses import dataclass
 
 from .errors import SecretError
 
@@ -63,3 +64,11 @@ def from_prompt(what: str) -> Secret:
     if not text:
         raise SecretError(f"{what}: an empty answer; run the cell again")
     return Secret(text)
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user of the registry, and the password."""
+
+    user: str
+    password: Secret

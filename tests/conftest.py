@@ -7,8 +7,10 @@ import pytest
 from moto import mock_aws
 from moto.core.models import MockAWS
 from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.s3.models import FakeBucket
 
 import runbook
+from runbook.local.inside import s3
 from runbook.session import _READS
 
 # AWS's own policies for ECS, EC2 and SSM: moto reads all 1,400 of them anew (half a second) in every test otherwise.
@@ -32,6 +34,8 @@ def account(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
     monkeypatch.setattr("moto.iam.models.aws_managed_policies_data", _POLICIES)
+    monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
+    s3.install()
 
 
 @pytest.fixture
