@@ -1,0 +1,71 @@
+"""The revisions of the deployment's task definition: the newest one, and those that nothing needs any more."""
+
+from .errors import NotOurs, StepFailed
+from .params import Params
+from .session import AWS
+
+_NO_CLUSTER = {"ClusterNotFoundException"}
+_AT_ONCE = 10  # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html
+
+
+def find_active(aws: AWS, p: Params) -> list[dict]:
+    """The ACTIVE revisions as ECS describes them, newest first. NotOurs when one of them lacks our tag."""
+    found = _revisions(aws, p, "ACTIVE")
+    if not all(_is_ours(revision, p) for revision in found):
+        raise NotOurs(f"task definition {p.family}", p)
+    return found
+
+
+def newest(aws: AWS, p: Params) -> str | None:
+    """ARN of the newest ACTIVE revision."""
+    active = find_active(aws, p)
+    return active[0]["taskDefinitionArn"] if active else None
+
+
+def surplus(aws: AWS, p: Params) -> list[str]:
+    """ARNs of the older ACTIVE revisions that our service does not use.
+
+    RegisterTaskDefinition has no idempotency token: a retry after a lost answer makes a second revision.
+    """
+    older = [revision["taskDefinitionArn"] for revision in find_active(aws, p)[1:]]
+    used = _used(aws, p) if older else set()
+    return [arn for arn in older if arn not in used]
+
+
+def retire(aws: AWS, p: Params) -> None:
+    """Deregister the surplus revisions."""
+    for arn in surplus(aws, p):
+        aws.ecs.deregister_task_definition(taskDefinition=arn)
+
+
+def destroy(aws: AWS, p: Params) -> bool:
+    """Deregister and delete every revision of ours; True when there was one."""
+    active = [revision["taskDefinitionArn"] for revision in find_active(aws, p)]
+    for arn in active:
+        aws.ecs.deregister_task_definition(taskDefinition=arn)
+    ours = [revision for revision in _revisions(aws, p, "INACTIVE") if _is_ours(revision, p)]
+    arns = [revision["taskDefinitionArn"] for revision in ours]
+    for start in range(0, len(arns), _AT_ONCE):
+        answer = aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + _AT_ONCE])
+        if answer["failures"]:
+            raise StepFailed(f"task definition {p.family} cannot be deleted: {answer['failures'][0]['reason']}")
+    return bool(arns)
+
+
+def _revisions(aws: AWS, p: Params, status: str) -> list[dict]:
+    """Each with its tags; newest first."""
+    arns = aws.ecs.all("list_task_definitions", "taskDefinitionArns", familyPrefix=p.family, status=status)
+    arns = [arn for arn in arns if arn.rsplit("/")[-1].rsplit(":")[0] == p.family]
+    arns.sort(key=lambda arn: int(arn.rsplit(":")[-1]), reverse=True)
+    answers = [aws.ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"]) for arn in arns]
+    return [answer["taskDefinition"] | {"tags": answer.get("tags", [])} for answer in answers]
+
+
+def _is_ours(revision: dict, p: Params) -> bool:
+    return {"key": "runbook:deployment", "value": p.name} in revision["tags"]
+
+
+def _used(aws: AWS, p: Params) -> set[str]:
+    answer = aws.ecs.find("describe_services", _NO_CLUSTER, cluster=p.cluster_name, services=[p.service_name])
+    alive = [service for service in (answer or {}).get("services", []) if service["status"] != "INACTIVE"]
+    return {thing["taskDefinition"] for service in alive for thing in (service, *service.get("deployments", []))}
