@@ -60,6 +60,12 @@ def _network(value: str) -> str:
     return value
 
 
+def _no_world(value: list[str]) -> list[str]:
+    if any(ipaddress.ip_network(network).prefixlen == 0 for network in value):
+        raise ValueError("the networks of those who must log in, never the whole world")
+    return value
+
+
 def _users(value: dict[str, str]) -> dict[str, str]:
     for user, source in value.items():
         if not _USER.fullmatch(user):
@@ -108,7 +114,9 @@ class Params(BaseModel):
     bucket: Bucket = Field(description="S3 bucket of the images")
     nodes: int = Field(1, ge=1, le=20, description="EC2 instances")
     instance_type: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")] = Field("t3.small", description="EC2 type")
-    ssh_from: list[Network] = Field([], description="client networks that may reach port 22 (none needed)")
+    ssh_from: Annotated[list[Network], AfterValidator(_no_world)] = Field(
+        [], description="client networks that may reach port 22 (none needed)"
+    )
     users: Annotated[dict[str, str], Field(min_length=1), AfterValidator(_users)] = Field(
         description="user: where the password comes from"
     )

@@ -1,7 +1,7 @@
 """What a step shows: documents, reports and changes, each with a text form (deterministic) and an HTML form."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -71,8 +71,11 @@ class Report:
     def changes(self) -> "Changes":
         """The same comparison as a plan: what `ensure` would create or change."""
         wrong = tuple(check for check in self.checks if not check.ok)
-        kind = "create" if self.absent else "change" if wrong else "none"
-        return Changes(((self.title, kind, () if self.absent else wrong),))
+        if self.absent:
+            return Changes((Change(self.title, "+", "create"),))
+        if wrong:
+            return Changes((Change(self.title, "~", "change", wrong),))
+        return Changes((Change(self.title, "=", "nothing to change"),))
 
     def __repr__(self) -> str:
         state = "ok" if self else "NOT OK"
@@ -86,72 +89,85 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        rows = [
-            (("✔ ok" if c.ok else "✘ differs"), c.name, c.wanted, c.found, "" if c.ok else "--jp-error-color1")
-            for c in self.checks
-        ]
-        body = "".join(
-            f'<tr><td style="text-align:left;color:var({color or "--jp-success-color1"})">{mark}</td>'
-            + "".join(f'<td style="text-align:left">{escape(text)}</td>' for text in texts)
-            + "</tr>"
-            for mark, *texts, color in rows
-        )
-        head = "".join(
-            f'<th scope="col" style="text-align:left">{t}</th>' for t in ("result", "check", "wanted", "found")
-        )
-        state = "ok" if self else "not ok"
-        return (
-            f"<table><caption>{escape(self.title)}: {state}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        body = ""
+        for check in self.checks:
+            mark = ("✔ ok", "--jp-success-color1") if check.ok else ("✘ differs", "--jp-error-color1")
+            body += f"<tr>{_cell(mark[0], color=mark[1])}"
+            body += f"{_cell(check.name)}{_cell(check.wanted)}{_cell(check.found)}</tr>"
+        caption = f"{self.title}: {'ok' if self else 'not ok'}"
+        return _table(caption, ("result", "check", "wanted", "found"), body)
 
 
-_WORDS = {"none": ("=", "nothing to change"), "create": ("+", "create"), "change": ("~", "change")}
-_DONE = {"none": ("=", "unchanged"), "create": ("+", "created"), "change": ("~", "changed")}
-_GONE = {"none": ("=", "absent"), "destroy": ("-", "destroyed"), "kept": ("!", "kept")}
+@dataclass(frozen=True)
+class Change:
+    """One thing, and what would become (or became) of it. `mark` is = + ~ - or !, `word` says the same."""
+
+    title: str
+    mark: str
+    word: str
+    checks: tuple[Check, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.mark != "="
+
+
+_DONE = {"create": "created", "change": "changed", "nothing to change": "unchanged"}
 
 
 @dataclass(frozen=True)
 class Changes:
     """What would be done (a plan), or what was done. False when it is nothing. `+` adds two."""
 
-    rows: tuple[tuple[str, str, tuple[Check, ...]], ...] = ()
-    words: dict[str, tuple[str, str]] = field(default_factory=lambda: _WORDS, compare=False)
+    rows: tuple[Change, ...] = ()
 
     def __bool__(self) -> bool:
-        return any(kind != "none" for _, kind, _ in self.rows)
+        return any(self.rows)
 
     def __add__(self, other: "Changes") -> "Changes":
-        return replace(self, rows=self.rows + other.rows)
+        return Changes(self.rows + other.rows)
 
     @property
     def done(self) -> "Changes":
         """The same rows, told as done."""
-        return replace(self, words=_DONE)
+        return Changes(tuple(replace(row, word=_DONE[row.word]) for row in self.rows))
 
     def __repr__(self) -> str:
         lines = []
-        for title, kind, checks in self.rows:
-            mark, word = self.words[kind]
-            lines.append(f"{mark} {title}: {word}")
-            lines += [f"    {check.name}: {check.found} → {check.wanted}" for check in checks]
+        for row in self.rows:
+            lines.append(f"{row.mark} {row.title}: {row.word}")
+            lines += [f"    {check.name}: {check.found} → {check.wanted}" for check in row.checks]
         return "\n".join(lines) or "nothing to change"
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f'<tr><td style="text-align:left">{self.words[kind][0]} {self.words[kind][1]}</td>'
-            f'<td style="text-align:left">{escape(title)}</td><td style="text-align:left">'
-            + "<br>".join(escape(f"{c.name}: {c.found} → {c.wanted}") for c in checks)
-            + "</td></tr>"
-            for title, kind, checks in self.rows
+            f"<tr>{_cell(f'{row.mark} {row.word}')}{_cell(row.title)}"
+            + _cell(*(f"{c.name}: {c.found} → {c.wanted}" for c in row.checks))
+            + "</tr>"
+            for row in self.rows
         )
-        head = "".join(f'<th scope="col" style="text-align:left">{t}</th>' for t in ("change", "thing", "now → wanted"))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return _table("", ("change", "thing", "now → wanted"), body)
 
 
-def destroyed(title: str, existed: bool, *, kept: bool = False) -> Changes:
-    """What a `destroy_x` did: destroyed, absent, or kept on purpose."""
-    return Changes(((title, "kept" if kept else "destroy" if existed else "none", ()),), _GONE)
+def destroyed(title: str, existed: bool) -> Changes:
+    """What a `destroy_x` did: the thing was there, or it was absent already."""
+    return Changes((Change(title, "-", "destroyed") if existed else Change(title, "=", "absent"),))
+
+
+def kept(title: str, why: str) -> Changes:
+    """What a `destroy_x` left on purpose."""
+    return Changes((Change(title, "!", f"kept, {why}"),))
+
+
+def _cell(*lines: str, color: str = "") -> str:
+    style = "text-align:left" + (f";color:var({color})" if color else "")
+    return f'<td style="{style}">{"<br>".join(escape(line) for line in lines)}</td>'
+
+
+def _table(caption: str, columns: tuple[str, ...], body: str) -> str:
+    """A table with headers, whose colours are the theme's (JupyterLab's --jp-* variables)."""
+    head = "".join(f'<th scope="col" style="text-align:left">{column}</th>' for column in columns)
+    caption = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def words(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .errors import AwsError, Denied, NotOurs, StepFailed
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, compare, destroyed, kept
 from .session import AWS
 
 ROOT = "docker/registry/v2/"  # below the driver's rootdirectory: Distribution's registry/storage/paths.go
@@ -120,8 +120,7 @@ def destroy_bucket(aws: AWS, p: Params, *, images: bool = False) -> Changes:
     if find_bucket(aws, p) is None:
         return destroyed(_title(p), False)
     if not images and _holds_anything(aws, p):
-        how = "with the images in it (python -m runbook destroy … --images deletes them, too)"
-        return destroyed(f"{_title(p)} {how}", True, kept=True)
+        return kept(_title(p), "with the images in it (python -m runbook destroy … --images deletes them, too)")
     for upload in aws.s3.all("list_multipart_uploads", "Uploads", Bucket=p.bucket):
         names = {"Bucket": p.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
         aws.s3.find("abort_multipart_upload", {"NoSuchUpload"}, **names)

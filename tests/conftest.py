@@ -1,11 +1,14 @@
 """What all rings share: params for a test, AWS as moto plays it in the test's own process, and a session that dies."""
 
+import copy
+import functools
 import itertools
 import json
 
 import pytest
 from moto import mock_aws
 from moto.core.models import MockAWS
+from moto.ec2.models import amis
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.s3.models import FakeBucket
 
@@ -17,6 +20,12 @@ from runbook.session import _READS
 _POLICIES = json.dumps(
     {k: v for k, v in json.loads(aws_managed_policies_data).items() if any(word in k for word in ("EC2", "ECS", "SSM"))}
 )
+_load_images = functools.cache(amis.load_resource)
+
+
+def _ecs_images(resource):
+    """Of moto's 1,300 images only those for ECS: it makes all of them anew for each account otherwise."""
+    return [copy.deepcopy(image) for image in _load_images(resource) if "al2023-ami-ecs" in image["name"]]
 
 
 @pytest.fixture
@@ -34,6 +43,8 @@ def account(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
     monkeypatch.setattr("moto.iam.models.aws_managed_policies_data", _POLICIES)
+    monkeypatch.setattr(amis, "AMIS", [])
+    monkeypatch.setattr(amis, "load_resource", _ecs_images)
     monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
     s3.install()
 

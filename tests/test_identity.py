@@ -176,7 +176,7 @@ def test_a_key_that_iam_lists_late_is_waited_for(aws, p, capsys):
     aws.iam._client.meta.events.register("after-call.iam.ListAccessKeys", answer)
     identity.ensure_user(aws, p)
     assert not late and key_in_use(aws, p)
-    assert identity.ensure_user(aws.read_only(), p).rows[0][1] == "none"
+    assert identity.ensure_user(aws.read_only(), p).rows[0].mark == "="
     assert "IAM user registry-s3: its key is stored and not listed yet" in capsys.readouterr().err
 
 

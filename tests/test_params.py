@@ -47,7 +47,7 @@ def test_params_are_frozen():
         "replicas": [0, -1, 2, 1000],
         "instance_type": ["", "t3", "t3.small;"],
         "client_networks": [[], ["10.0.0.1/8"], ["anything"], "0.0.0.0/0"],
-        "ssh_from": [["10.0.0.1/8"], ["everywhere"]],
+        "ssh_from": [["10.0.0.1/8"], ["everywhere"], ["0.0.0.0/0"], ["::/0"]],
         "idle_timeout": [0, 59, 4001, "300"],
         "bcrypt_cost": [4, 15, "10"],
         "configured_by": ["env", None],

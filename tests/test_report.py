@@ -1,7 +1,7 @@
 import pytest
 
 from runbook.errors import VerificationFailed
-from runbook.report import Changes, Document, Report, Text, compare, destroyed
+from runbook.report import Changes, Document, Report, Text, compare, destroyed, kept
 
 pytestmark = pytest.mark.pure
 
@@ -55,8 +55,8 @@ def test_html_escapes_and_has_words_and_headers():
 
 
 def test_destroyed_says_what_was_there():
-    shown = repr(destroyed("a", True) + destroyed("b", False) + destroyed("c", True, kept=True))
-    assert shown == "- a: destroyed\n= b: absent\n! c: kept"
+    shown = repr(destroyed("a", True) + destroyed("b", False) + kept("c", "it is not ours"))
+    assert shown == "- a: destroyed\n= b: absent\n! c: kept, it is not ours"
 
 
 def test_documents_and_texts_show_themselves():

@@ -1,0 +1,269 @@
+"""The users: bcrypt lines made with passlib, kept in Secrets Manager, and put on every node by SSM Run Command.
+
+The registry takes no hash but bcrypt and computes it on every request, without a cache: cost 12 is about 240 ms of
+CPU a request, cost 5 about 3 ms, and a push makes dozens of requests. Cost 10 (60 ms) is the default. A lower one is
+safe only for passwords that nobody chose: guessing one of 192 random bits is hopeless at any cost, guessing a person's
+is not. https://github.com/distribution/distribution/issues/3017
+
+The registry reads the file again when its time of change differs, so users come and go without a restart.
+"""
+
+import functools
+import shlex
+
+from passlib.hash import bcrypt
+
+from . import secret, ssm
+from .errors import SecretError, StepFailed
+from .params import Params
+from .report import Changes, Document, Report, compare, destroyed
+from .running import Node, running_nodes
+from .secret import Login, Secret
+from .secretsmanager import destroy_secret, find_secret, read_secret, write_secret
+from .session import AWS
+from .wait import wait
+
+TITLE = "users"
+LONGEST = 72  # bytes of a password that bcrypt looks at; a longer one would be cut silently
+_NO_USER = "(a line without a user)"  # the registry answers every request with 400 while there is one
+_VECTOR = "$2y$04$bKZWdrxxNAUopDEfEP0XfuLxGGYxwykNlh0sFnV0nVdqCVPEAl3c2"
+
+
+def password(aws: AWS, p: Params, user: str) -> Secret:
+    """The user's password, from where the params say. SecretError when it is not there, or cannot be used."""
+    source = p.users.get(user)
+    if source is None:
+        raise SecretError(f"there is no user {user} in {p.source}; its users are {', '.join(p.users)}")
+    kind, _, name = source.partition(":")
+    if kind == "generate":
+        found = read_secret(aws, p, p.password_secret(user))
+        if found is None:
+            raise SecretError(f"user {user}: no password is generated yet; run notebook 03_create_an_htpasswd_file")
+    elif kind == "secretsmanager":
+        found = _from_secrets_manager(aws, name)
+    else:
+        found = secret.from_environment(name) if kind == "env" else secret.from_prompt(f"password of {user}")
+    return _usable(user, found)
+
+
+def logins(aws: AWS, p: Params) -> list[Login]:
+    """Users and passwords for a test of the registry, in the params' order, without those who type theirs."""
+    return [Login(user, password(aws, p, user)) for user, source in p.users.items() if source != "prompt"]
+
+
+def want_users(p: Params, *, nodes: tuple[str, ...] = ()) -> Document:
+    """The users, where each password comes from, the cost of its line, and the file on each of `nodes` (names)."""
+    return Document(
+        File=f"{p.auth_folder}/htpasswd",
+        UserNames=sorted(p.users),
+        Users={user: {"Password": source, "Cost": p.bcrypt_cost} for user, source in sorted(p.users.items())},
+        Generated=sorted(user for user, source in p.users.items() if source == "generate"),
+        Nodes=dict.fromkeys(nodes, "current"),
+    )
+
+
+def find_users(aws: AWS, p: Params) -> Document | None:
+    """The same of what is: a password is told by its source when the user's line is made from it.
+
+    What a node has is told by the tag that its delivery left; the file itself is tested by a request to the registry.
+    """
+    found = find_secret(aws, p, p.htpasswd_secret)
+    if found is None:
+        return None
+    lines = _lines(aws, p)
+    return Document(
+        File=f"{p.auth_folder}/htpasswd",
+        UserNames=sorted(lines),
+        Users={user: _seen(aws, p, user, line) for user, line in sorted(lines.items())},
+        Generated=_generated(aws, p, lines),
+        Nodes={node.name: _state(p, node, found["VersionId"]) for node in running_nodes(aws, p)},
+    )
+
+
+def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
+    """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file.
+
+    A line is kept while it fits its password and the cost. One from a `prompt` is kept unasked, unless `ask`.
+    """
+    _self_test()
+    nodes = running_nodes(aws, p)
+    if not nodes:
+        raise StepFailed(
+            f"no running node of deployment {p.name} is there to take the htpasswd file; "
+            "run notebook 02_create_a_task_definition first"
+        )
+    wanted, found = want_users(p, nodes=tuple(node.name for node in nodes)), find_users(aws, p)
+    report = compare(TITLE, wanted, found)
+    asked = {user for user, source in p.users.items() if ask and source == "prompt"}
+    if report and not asked:
+        return report.changes.done
+    old = _lines(aws, p) if found else {}
+    kept = {user for user in old if found["Users"][user] == wanted["Users"].get(user)} - asked
+    for user in set(wanted["Generated"]) - set(found["Generated"] if found else _generated(aws, p, old)):
+        write_secret(aws, p, p.password_secret(user), secret.generate(), f"password of registry user {user}")
+    new = {user: old[user] if user in kept else _hash(p, password(aws, p, user)) for user in sorted(p.users)}
+    if new != old:
+        content = Secret("\n".join(f"{user}:{line}" for user, line in new.items()))
+        write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+    _deliver(aws, p, len(new))
+    for user in set(_generated(aws, p, old)) - set(wanted["Generated"]):
+        destroy_secret(aws, p, p.password_secret(user))
+    return report.changes.done
+
+
+def verify_users(aws: AWS, p: Params) -> Report:
+    """Wanted against found, on every running node. That a user gets in is tested by the registry's own suite."""
+    nodes = tuple(node.name for node in running_nodes(aws, p))
+    return compare(TITLE, want_users(p, nodes=nodes), find_users(aws, p))
+
+
+def destroy_users(aws: AWS, p: Params) -> Changes:
+    """Delete the lines and every generated password; the files go with the nodes."""
+    generated = _generated(aws, p, _lines(aws, p))
+    for user in generated:
+        destroy_secret(aws, p, p.password_secret(user))
+    return destroyed(TITLE, bool(destroy_secret(aws, p, p.htpasswd_secret)) or bool(generated))
+
+
+def delivery(p: Params, *, version: str) -> list[str]:
+    """The script that a node runs, line by line. It names the secret and holds no hash; its last line is a count.
+
+    The file is replaced as a whole: the registry could read a half-written one. Only root may read it, which is who
+    the stock image's registry is.
+    """
+    folder = shlex.quote(p.auth_folder)
+    return [
+        "set -eu",
+        "umask 077",
+        # The ECS-optimized AMI is made from al2023-ami-minimal, which has no AWS CLI:
+        # https://github.com/aws/amazon-ecs-ami/blob/main/al2023.pkr.hcl
+        "command -v aws >/dev/null || dnf install -y -q awscli-2 >/dev/null",
+        f"install -d -m 0700 {folder}",
+        f"draft=$(mktemp {folder}/.htpasswd.XXXXXXXX)",
+        "trap 'rm -f \"$draft\"' EXIT",
+        f"aws secretsmanager get-secret-value --region {p.region} --secret-id {shlex.quote(p.htpasswd_secret)} "
+        f'--version-id {shlex.quote(version)} --query SecretString --output text > "$draft"',
+        f'mv -f "$draft" {folder}/htpasswd',
+        f"grep -c : {folder}/htpasswd",
+    ]
+
+
+def _deliver(aws: AWS, p: Params, count: int) -> None:
+    """Send the file to the nodes that lack this version, and mark those that have it. StepFailed if one has not."""
+    version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
+    lacking = [node for node in running_nodes(aws, p) if _state(p, node, version) != "current"]
+    if not lacking:
+        return
+    outputs = ssm.run(aws, "htpasswd file", {n.name: n.id for n in lacking}, delivery(p, version=version))
+    right = [node for node in lacking if outputs[node.name].ok and outputs[node.name].last_line == str(count)]
+    if right:
+        aws.ec2.create_tags(Resources=[node.id for node in right], Tags=[{"Key": p.htpasswd_tag, "Value": version}])
+        wait("htpasswd file", lambda: _marked(aws, p, {node.id for node in right}, version), timeout=60, every=1)
+    if wrong := [_sentence(node, outputs[node.name], count) for node in lacking if node not in right]:
+        raise StepFailed(f"htpasswd file: {'; '.join(wrong)}; run the same step again when that is mended")
+
+
+def _sentence(node: Node, said: ssm.Output, count: int) -> str:
+    seen = f"{said.last_line or 'no'} lines instead of {count}" if said.ok else said.error
+    return f"on node {node.name}: {seen}"
+
+
+def _marked(aws: AWS, p: Params, ids: set[str], version: str) -> tuple[bool | None, str]:
+    """EC2 shows a new tag after a moment: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    seen = {node.id for node in running_nodes(aws, p) if _state(p, node, version) == "current"}
+    return (True if ids <= seen else None), f"{len(ids & seen)} of {len(ids)} nodes have it"
+
+
+def _state(p: Params, node: Node, version: str | None) -> str:
+    delivered = node.tags.get(p.htpasswd_tag)
+    return "missing" if delivered is None else "current" if delivered == version else "older version"
+
+
+def _lines(aws: AWS, p: Params) -> dict[str, str]:
+    content = read_secret(aws, p, p.htpasswd_secret)
+    if content is None:
+        return {}
+    parts = [line.partition(":") for line in content.reveal().splitlines()]
+    return {user if colon else _NO_USER: rest for user, colon, rest in parts}
+
+
+def _seen(aws: AWS, p: Params, user: str, line: str) -> dict[str, object]:
+    """Of one line: the source of its password, and the cost."""
+    try:
+        cost = bcrypt.from_string(line).rounds
+    except ValueError:
+        return {"Password": "not a bcrypt line", "Cost": None}
+    return {"Password": _source(aws, p, user, line), "Cost": cost}
+
+
+def _source(aws: AWS, p: Params, user: str, line: str) -> str:
+    source = p.users.get(user, "no longer a user")
+    if user not in p.users or source == "prompt":
+        return source
+    try:
+        known = password(aws, p, user)
+    except SecretError:
+        return "cannot be compared here"
+    return source if bcrypt.verify(known.reveal(), line) else "another password"
+
+
+def _generated(aws: AWS, p: Params, lines: dict[str, str]) -> list[str]:
+    """Users who have a generated password, also those who are users no longer.
+
+    The list of secrets may lag behind by minutes, so each name is looked at by itself:
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecrets.html
+    """
+    prefix = p.password_secret("")
+    listed = aws.secretsmanager.all("list_secrets", "SecretList", Filters=[{"Key": "name", "Values": [prefix]}])
+    ours = {"Key": "runbook:deployment", "Value": p.name}
+    users = {each["Name"].removeprefix(prefix) for each in listed if ours in each.get("Tags", [])}
+    users |= set(p.users) | set(lines) - {_NO_USER}
+    return sorted(user for user in users if find_secret(aws, p, p.password_secret(user)))
+
+
+def _from_secrets_manager(aws: AWS, name: str) -> Secret:
+    value = aws.secretsmanager.find("get_secret_value", {"ResourceNotFoundException"}, SecretId=name)
+    if not value or "SecretString" not in value:
+        raise SecretError(f"secretsmanager:{name}: no such secret with a text in {aws.region}; make it and run again")
+    return Secret(value["SecretString"])
+
+
+def _usable(user: str, found: Secret) -> Secret:
+    """The password, if the registry and its clients can use it; a SecretError says why not, never what it is."""
+    text = found.reveal()
+    wrong = (
+        "is empty"
+        if not text
+        else f"has more than {LONGEST} bytes, of which bcrypt would look at the first {LONGEST} only"
+        if len(text.encode()) > LONGEST
+        else "has a line break or a NUL in it (a file's last line break, perhaps)"
+        if set(text) & set("\r\n\0")
+        else "is the user's name"
+        if text == user
+        else None
+    )
+    if wrong:
+        raise SecretError(f"user {user}: the password {wrong}; give another one")
+    return found
+
+
+def _hash(p: Params, text: Secret) -> str:
+    return bcrypt.using(ident="2y", rounds=p.bcrypt_cost, truncate_error=True).hash(text.reveal())
+
+
+@functools.cache
+def _self_test() -> None:
+    """One hash and one known line. passlib 1.7.4 fails at every hash with bcrypt 5, whatever the password:
+    https://github.com/pyca/bcrypt/issues/1079"""
+    try:
+        made = bcrypt.using(ident="2y", rounds=4, truncate_error=True).hash("self-test")
+        works = made.startswith("$2y$04$") and bcrypt.verify("self-test", made) and bcrypt.verify("self-test", _VECTOR)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        works, seen = False, f"{type(error).__name__}: {error}"
+    else:
+        seen = "a known line is not recognised"
+    if not works:
+        raise StepFailed(
+            f"passlib cannot make bcrypt lines here ({seen}); it must be libpass 1.9.4 or newer, not passlib 1.7.4: "
+            "pip uninstall -y passlib && pip install --force-reinstall libpass bcrypt"
+        )

@@ -1,0 +1,121 @@
+"""The account inside moto, as far as the rules look at it: who uses what, and does a thing exist."""
+
+from collections.abc import Iterator
+
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.ec2.models import ec2_backends
+from moto.ecs.models import ecs_backends
+from moto.elb.models import LoadBalancer, elb_backends
+from moto.elbv2.models import elbv2_backends
+from moto.iam.models import iam_backends
+from moto.route53.models import route53_backends
+from moto.secretsmanager.models import secretsmanager_backends
+
+PARTITION = "aws"
+
+
+def role_exists(arn_or_name: str) -> bool:
+    roles = list(iam_backends[ACCOUNT][PARTITION].roles.values())
+    return any(arn_or_name in (role.arn, role.name) for role in roles)
+
+
+def instance_profile_exists(name: str | None, arn: str | None) -> bool:
+    profiles = list(iam_backends[ACCOUNT][PARTITION].instance_profiles.values())
+    return any(profile.name == name or profile.arn == arn for profile in profiles)
+
+
+def has_access_keys(user: str) -> bool:
+    kept = iam_backends[ACCOUNT][PARTITION].users.get(user)
+    return bool(kept and kept.access_keys)
+
+
+def role_has_attached_policies(role: str) -> bool:
+    kept = next((r for r in list(iam_backends[ACCOUNT][PARTITION].roles.values()) if r.name == role), None)
+    return bool(kept and kept.managed_policies)
+
+
+def reservation(region: str, client_token: str):
+    """The reservation that a RunInstances call with this token made; None if there is none."""
+    for kept in list(ec2_backends[ACCOUNT][region].reservations.values()):
+        if any(instance.client_token == client_token for instance in kept.instances):
+            return kept
+    return None
+
+
+def instance_exists(region: str, instance_id: str) -> bool:
+    """Whether EC2 knows the instance and it is not terminated."""
+    kept = list(ec2_backends[ACCOUNT][region].reservations.values())
+    instances = [instance for each in kept for instance in each.instances if instance.id == instance_id]
+    return any(instance._state.name != "terminated" for instance in instances)
+
+
+def image_exists(region: str, image_id: str) -> bool:
+    return image_id in ec2_backends[ACCOUNT][region].amis
+
+
+def group(region: str, group_id: str):
+    """The security group; None if there is none."""
+    return ec2_backends[ACCOUNT][region].get_security_group_from_id(group_id)
+
+
+def group_users(region: str, group_id: str) -> Iterator[str]:
+    """What refers to a security group: instances, balancers, and rules of other groups."""
+    ec2 = ec2_backends[ACCOUNT][region]
+    for kept in list(ec2.reservations.values()):
+        for instance in kept.instances:
+            groups = [each for nic in instance.nics.values() for each in nic.group_set]
+            groups += instance.security_groups
+            if instance._state.name != "terminated" and group_id in {each.id for each in groups}:
+                yield instance.id
+    for balancer in list(elb_backends[ACCOUNT][region].load_balancers.values()):
+        if group_id in balancer.security_groups:
+            yield balancer.name
+    for balancer in list(elbv2_backends[ACCOUNT][region].load_balancers.values()):
+        if group_id in balancer.security_groups:
+            yield balancer.name
+    for groups in list(ec2.groups.values()):
+        for other in list(groups.values()):
+            rules = [*other.ingress_rules, *other.egress_rules]
+            if other.id != group_id and any(rule.source_group.get("GroupId") == group_id for rule in rules):
+                yield other.id
+
+
+def classic_balancer(region: str, name: str) -> LoadBalancer | None:
+    return elb_backends[ACCOUNT][region].load_balancers.get(name)
+
+
+def certificate_users(arn: str) -> list[str]:
+    """The classic balancers with a listener that presents this certificate."""
+    return [
+        balancer.name
+        for backend in list(elb_backends[ACCOUNT].values())
+        for balancer in list(backend.load_balancers.values())
+        if any(listener.ssl_certificate_id == arn for listener in balancer.listeners)
+    ]
+
+
+def service_status(region: str, cluster: str, name: str) -> str | None:
+    """The status of an ECS service; None if there is none."""
+    for service in list(ecs_backends[ACCOUNT][region].services.values()):
+        if service.cluster_name == cluster and service.name == name:
+            return service.status
+    return None
+
+
+def task_definition(region: str, name: str):
+    """The task definition of an ARN, a family or FAMILY:REVISION; None if there is none."""
+    family, _, revision = name.split("/")[-1].partition(":")
+    revisions = ecs_backends[ACCOUNT][region].task_definitions.get(family, {})
+    number = int(revision) if revision.isdecimal() else max(revisions, default=0)
+    return revisions.get(number)
+
+
+def secret_is_scheduled_for_deletion(region: str, name: str) -> bool:
+    secrets = secretsmanager_backends[ACCOUNT][region].secrets
+    return name in secrets and secrets[name].is_deleted()
+
+
+def caller_reference_is_used(reference: str) -> bool:
+    """Whether a hosted zone was made with this caller reference."""
+    zones = list(route53_backends[ACCOUNT][PARTITION].zones.values())
+    return any(zone.caller_reference == reference for zone in zones)

@@ -1,0 +1,21 @@
+"""What AWS refuses and moto accepts is refused here too, with AWS's error code: a table of operations and rules."""
+
+from ..inside import dispatch
+from ..inside.dispatch import Refused
+from . import balancers, containers, identity, network, storage, zones
+
+__all__ = ["RULES", "Refused", "install"]
+
+RULES = {
+    **balancers.RULES,
+    **containers.RULES,
+    **identity.RULES,
+    **network.RULES,
+    **storage.RULES,
+    **zones.RULES,
+}
+
+
+def install() -> None:
+    """Put the rules before moto's operations; a second call changes nothing."""
+    dispatch.install(RULES)

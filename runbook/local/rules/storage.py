@@ -1,0 +1,76 @@
+"""What S3 and Secrets Manager refuse."""
+
+import ipaddress
+import json
+import re
+
+from ..inside import account
+from ..inside.dispatch import Refused
+
+# Bucket naming rules (S3 user guide), general purpose buckets.
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
+RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+def create_bucket(params: dict, region: str) -> None:
+    """CreateBucket, "Bucket naming rules"."""
+    name = params["Bucket"]
+    wrong = not BUCKET.fullmatch(name) or ".." in name or _is_address(name)
+    if wrong or name.startswith(RESERVED_STARTS) or name.endswith(RESERVED_ENDS):
+        raise Refused("InvalidBucketName", "The specified bucket is not valid.")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def put_bucket_policy(params: dict, region: str) -> None:
+    """PutBucketPolicy, MalformedPolicy: JSON, and statements about this bucket only."""
+    try:
+        policy = json.loads(params["Policy"])
+        statements = policy["Statement"]
+    except (ValueError, KeyError, TypeError):
+        raise _malformed("Policies must be valid JSON and the first byte must be '{'") from None
+    for statement in statements if isinstance(statements, list) else [statements]:
+        _statement(statement, params["Bucket"])
+
+
+def _statement(statement: dict, bucket: str) -> None:
+    if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
+        raise _malformed("Missing required field Effect")
+    if "Principal" not in statement and "NotPrincipal" not in statement:
+        raise _malformed("Missing required field Principal")
+    if "Action" not in statement and "NotAction" not in statement:
+        raise _malformed("Missing required field Action")
+    resources = statement.get("Resource", statement.get("NotResource"))
+    for resource in [resources] if isinstance(resources, str) else resources or []:
+        named = resource.split(":::", 1)[-1].split("/", 1)[0]
+        if named != bucket and "*" not in named:
+            raise _malformed("Policy has invalid resource")
+    if resources is None:
+        raise _malformed("Missing required field Resource")
+
+
+def _malformed(message: str) -> Refused:
+    return Refused("MalformedPolicy", message)
+
+
+def create_secret(params: dict, region: str) -> None:
+    """CreateSecret, InvalidRequestException: a secret with this name waits for its deletion."""
+    if account.secret_is_scheduled_for_deletion(region, params["Name"]):
+        raise Refused(
+            "InvalidRequestException",
+            "You can't create this secret because a secret with this name is already scheduled for deletion.",
+        )
+
+
+RULES = {
+    ("s3", "CreateBucket"): create_bucket,
+    ("s3", "PutBucketPolicy"): put_bucket_policy,
+    ("secretsmanager", "CreateSecret"): create_secret,
+}

@@ -1,0 +1,206 @@
+"""The ECS service scheduler: it keeps each service's desired count, and rolls a new task definition out."""
+
+import math
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from .inside import ecs, ecs_api
+from .nodes import Nodes
+from .state import Place
+from .tasks import Tasks
+
+HELP = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+STEADY_SECONDS = 1.0  # how long its tasks have been RUNNING when a service is called steady
+HEALTHY_SECONDS = 10.0  # a task that ran this long did start successfully
+LONGEST_WAIT = 60.0  # seconds between two attempts; ECS goes up to 15 minutes
+FAILED = ("EssentialContainerExited", "TaskFailedToStart")
+
+
+@dataclass
+class Pace:
+    """How a deployment fares: tasks that failed one after another, and when the next may start (time.monotonic)."""
+
+    failures: int = 0
+    not_before: float = 0.0
+
+    def failed(self, lived: timedelta) -> None:
+        """The first failure is repaired at once, then after 1, 2, 4 … seconds."""
+        self.failures = 1 if lived >= timedelta(seconds=HEALTHY_SECONDS) else self.failures + 1
+        wait = 0.0 if self.failures == 1 else min(2.0 ** (self.failures - 2), LONGEST_WAIT)
+        self.not_before = time.monotonic() + wait
+
+
+@dataclass
+class Told:
+    """What the events have said already: ECS leaves a repeated message out until its cause has gone."""
+
+    steady: bool = False
+    obstacle: str | None = None
+
+
+class Scheduler:
+    """The part that makes the counts of the services true."""
+
+    def __init__(self, place: Place, nodes: Nodes):
+        ecs_api.patch()
+        self._tasks = Tasks(place, nodes)
+        self._paces: dict[str, Pace] = {}
+        self._told: dict[ecs.Service, Told] = {}
+
+    def step(self) -> None:
+        with ecs.LOCK:
+            for task in self._tasks.step():
+                self._ended(task)
+            current = {}
+            for backend in ecs.backends():
+                ecs.count(backend)
+                for service in ecs.services(backend):
+                    current[service] = self._told.get(service) or Told()
+                    self._told[service] = current[service]
+                    self._serve(backend, service)
+            self._told = current
+
+    def close(self) -> None:
+        with ecs.LOCK:
+            self._tasks.close()
+
+    def status(self) -> list[dict]:
+        return self._tasks.status()
+
+    def _ended(self, task: ecs.Task) -> None:
+        if task.stop_code in FAILED and task.started_by.startswith("ecs-svc/"):
+            born = getattr(task, "started_at", None) or task.stopped_at
+            self._pace(task.started_by).failed(task.stopped_at - born)
+
+    def _pace(self, deployment_id: str) -> Pace:
+        return self._paces.setdefault(deployment_id, Pace())
+
+    def _serve(self, backend: ecs.Backend, service: ecs.Service) -> None:
+        cluster, group = service.cluster_name, f"service:{service.name}"
+        primary = service.deployments[0]
+        self._break(service, primary)
+        primary = service.deployments[0]
+        leaving = ecs.draining(backend, cluster)
+        living = ecs.alive(ecs.tasks(backend, cluster=cluster, group=group))
+        self._stop_surplus(service, primary, living, leaving)
+        self._start_missing(backend, service, primary, living, leaving)
+        living = ecs.alive(ecs.tasks(backend, cluster=cluster, group=group))
+        self._tell(service, primary, living)
+        if service.status == "DRAINING" and not living:
+            service.status, service.deployments = "INACTIVE", []
+
+    def _break(self, service: ecs.Service, primary: dict) -> None:
+        """The deployment circuit breaker; its threshold is half the desired count and at least 3, as ECS has it."""
+        pace = self._pace(primary["id"])
+        primary["failedTasks"] = pace.failures
+        if pace.failures >= 3:
+            self._obstacle(service, f"is unable to consistently start tasks successfully. {HELP}")
+        breaker = service.deployment_configuration.get("deploymentCircuitBreaker") or {}
+        tripped = pace.failures >= max(3, math.ceil(service.desired_count / 2))
+        if not (breaker.get("enable") and tripped and primary["rolloutState"] == "IN_PROGRESS"):
+            return
+        ecs.roll(primary, "FAILED", "ECS deployment circuit breaker: tasks failed to start.")
+        ecs.event(service, f"(deployment {primary['id']}) deployment failed: tasks failed to start.")
+        good = service.last_completed
+        if breaker.get("rollback") and good:
+            self._paces.pop(good["id"], None)
+            ecs.roll_back(service, good)
+            ecs.event(service, f"rolling back to deployment {good['id']}.")
+
+    def _stop_surplus(self, service: ecs.Service, primary: dict, living: list[ecs.Task], leaving: set[str]) -> None:
+        """Stop what is beyond the desired count, and, as far as enough others run, old tasks and those on `leaving`."""
+        going = [task for task in living if task.desired_status == "RUNNING"]
+        mine = [task for task in going if _stays(task, primary, leaving)]
+        mine.sort(key=lambda task: (task.last_status != "PENDING", -task.created_at.timestamp()))
+        stopping = mine[: max(0, len(mine) - service.desired_count)]
+        if primary["rolloutState"] != "FAILED" or service.desired_count == 0:
+            spare = sum(task.last_status == "RUNNING" for task in going) - ecs.limits(service)[0]
+            spare -= sum(task.last_status == "RUNNING" for task in stopping)
+            for task in [task for task in going if not _stays(task, primary, leaving)]:
+                if task.last_status == "PENDING" or spare > 0:
+                    spare -= task.last_status == "RUNNING"
+                    stopping.append(task)
+        for task in stopping:
+            reason = f"Scaling activity initiated by (deployment {primary['id']})"
+            ecs.stop(task, reason, "ServiceSchedulerInitiated")
+        if stopping:
+            ecs.event(service, f"has stopped {len(stopping)} running tasks: {_names(stopping)}.")
+
+    def _start_missing(
+        self,
+        backend: ecs.Backend,
+        service: ecs.Service,
+        primary: dict,
+        living: list[ecs.Task],
+        leaving: set[str],
+    ) -> None:
+        going = [task for task in living if task.desired_status == "RUNNING"]
+        missing = service.desired_count - sum(_stays(task, primary, leaving) for task in going)
+        room = ecs.limits(service)[1] - len(living)
+        if missing <= 0 or primary["rolloutState"] == "FAILED":
+            return
+        if room <= 0 and len(going) == len(living):
+            self._obstacle(
+                service,
+                "was unable to stop or start tasks during a deployment because of the service deployment "
+                "configuration. Update the minimumHealthyPercent or maximumPercent value and try again.",
+            )
+        if time.monotonic() < self._pace(primary["id"]).not_before:
+            return
+        definition = primary["definition"]
+        started = []
+        for _ in range(min(missing, room)):
+            try:
+                instance = ecs.choose(backend, service.cluster_name, definition, f"service:{service.name}")
+            except LookupError as reason:
+                what = "was unable to place a task because no container instance met all of its requirements."
+                self._obstacle(service, f"{what} {reason} {HELP}")
+                break
+            started.append(
+                ecs.new_task(backend, instance, definition, group=f"service:{service.name}", started_by=primary["id"])
+            )
+        if started:
+            ecs.event(service, f"has started {len(started)} tasks: {_names(started)}.")
+
+    def _obstacle(self, service: ecs.Service, message: str) -> None:
+        told = self._told[service]
+        if told.obstacle != message:
+            told.obstacle = message
+            ecs.event(service, message)
+
+    def _tell(self, service: ecs.Service, primary: dict, living: list[ecs.Task]) -> None:
+        """Counts, rollout state and the steady state, from what really runs."""
+        service.running_count, service.pending_count = ecs.split(living)
+        for deployment in service.deployments:
+            its = [task for task in living if task.started_by == deployment["id"]]
+            deployment["runningCount"], deployment["pendingCount"] = ecs.split(its)
+            going = sum(task.desired_status == "RUNNING" for task in its)
+            deployment["desiredCount"] = service.desired_count if deployment is primary else going
+        told = self._told[service]
+        settled = ecs.utcnow() - timedelta(seconds=STEADY_SECONDS)
+        calm = [
+            task
+            for task in living
+            if task.started_by == primary["id"]
+            and (task.desired_status, task.last_status) == ("RUNNING", "RUNNING")
+            and task.started_at <= settled
+        ]
+        if not len(calm) == len(living) == service.desired_count or service.status != "ACTIVE":
+            told.steady = False
+            return
+        if primary["rolloutState"] == "IN_PROGRESS":
+            ecs.roll(primary, "COMPLETED", f"ECS deployment {primary['id']} completed.")
+            ecs.event(service, f"(deployment {primary['id']}) deployment completed.")
+            service.last_completed, service.deployments = primary, [primary]
+        if not told.steady:
+            told.steady, told.obstacle = True, None
+            ecs.event(service, "has reached a steady state.")
+
+
+def _stays(task: ecs.Task, primary: dict, leaving: set[str]) -> bool:
+    return task.started_by == primary["id"] and task.container_instance_arn not in leaving
+
+
+def _names(tasks: list[ecs.Task]) -> str:
+    return " ".join(f"(task {task.id})" for task in tasks)

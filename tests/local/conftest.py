@@ -1,0 +1,163 @@
+"""An embedded cloud for the tests of a session, in a folder of its own."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from runbook import local
+
+REGION = "eu-central-1"
+AMI = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
+EC2_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
+SSM_POLICY = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+class Cloud:
+    """One embedded cloud, and what tests do to it."""
+
+    ec2_policy, ssm_policy = EC2_POLICY, SSM_POLICY
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.running: local.Running | None = None
+        self._clients: dict[tuple[str, str, str], Any] = {}
+
+    @contextmanager
+    def chosen(self) -> Iterator[None]:
+        """Within this, `runbook.local` speaks of this cloud."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RUNBOOK_HOME", str(self.home))
+            yield
+
+    def up(self, port: int | None = None) -> local.Running:
+        with self.chosen():
+            self.running = local.up(port)
+        return self.running
+
+    def down(self) -> bool:
+        with self.chosen():
+            return local.down()
+
+    def status(self) -> dict[str, Any]:
+        with self.chosen():
+            return local.status()
+
+    def client(self, service: str, region: str = REGION) -> Any:
+        """A client that the caller's AWS settings and proxies do not reach."""
+        key = (self.running.endpoint, service, region)
+        if key not in self._clients:
+            config = Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+            self._clients[key] = self._session.client(
+                service, region_name=region, endpoint_url=self.running.endpoint, config=config
+            )
+        return self._clients[key]
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test")
+
+    def until(self, condition: Callable[[], Any], seconds: float = 30) -> Any:
+        """What `condition` answers as soon as that is true; the cloud's log is in the error otherwise."""
+        deadline = time.monotonic() + seconds
+        while not (answer := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not so after {seconds} s; {(self.home / 'cloud.log').read_text()[-4000:]}")
+            time.sleep(0.05)
+        return answer
+
+    def profile(self, *policies: str) -> str:
+        """A new instance profile whose role has these managed policies; its name."""
+        iam, name = self.client("iam"), f"test-{uuid.uuid4().hex[:12]}"
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+        for policy in policies:
+            iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+        iam.create_instance_profile(InstanceProfileName=name)
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+        return name
+
+    def cluster(self) -> str:
+        """A new, empty cluster; its name."""
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        self.client("ecs").create_cluster(clusterName=name)
+        return name
+
+    def instance(self, user_data: str = "", profile: str | None = None, instance_type: str = "t3.small") -> str:
+        """A new instance, whose node runs; its id."""
+        image = self.client("ssm").get_parameter(Name=AMI)["Parameter"]["Value"]
+        more = {"IamInstanceProfile": {"Name": profile}} if profile else {}
+        made = self.client("ec2").run_instances(
+            ImageId=image, InstanceType=instance_type, MinCount=1, MaxCount=1, UserData=user_data, **more
+        )
+        instance_id = made["Instances"][0]["InstanceId"]
+        self.until(lambda: (self.node(instance_id) or {}).get("state") in ("running", "user data runs"))
+        return instance_id
+
+    def member(self, cluster: str) -> str:
+        """A new instance that has joined the cluster, and takes commands; its id."""
+        user_data = f"#!/bin/bash\necho ECS_CLUSTER={cluster} >> /etc/ecs/ecs.config\n"
+        instance_id = self.instance(user_data, self.profile(EC2_POLICY, SSM_POLICY))
+        self.until(lambda: self.node(instance_id)["cluster"] == cluster)
+        return instance_id
+
+    def node(self, instance_id: str) -> dict[str, Any] | None:
+        """What the cloud's status says of an instance's node."""
+        return next((node for node in self.status()["nodes"] if node["instance"] == instance_id), None)
+
+    def root(self, instance_id: str) -> Path:
+        """The folder that the instance sees as /."""
+        return self.home / "data" / "nodes" / instance_id / "root"
+
+    def terminate(self, *instance_ids: str) -> None:
+        self.client("ec2").terminate_instances(InstanceIds=list(instance_ids))
+        self.until(lambda: not any(self.node(instance_id) for instance_id in instance_ids))
+
+    def processes(self, pid: int | None = None) -> dict[int, str]:
+        """The living processes of this cloud, or of that with this process: their numbers and command lines."""
+        return members(pid or self.running.pid)
+
+
+def members(group: int) -> dict[int, str]:
+    """The living processes of a process group."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:  # it ended while we looked
+                continue
+            if int(its_group) == group and state not in "ZX":
+                found[int(entry.name)] = words
+    return found
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory) -> Iterator[Cloud]:
+    """A cloud that the tests share: name things so that no other test meets them."""
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"))
+    cloud.up()
+    yield cloud
+    cloud.down()
+
+
+@pytest.fixture
+def own_cloud(tmp_path) -> Iterator[Cloud]:
+    """A cloud, not up yet, for a test that starts, stops or breaks it."""
+    cloud = Cloud(tmp_path / "home")
+    os.mkdir(cloud.home, 0o700)
+    yield cloud
+    cloud.down()

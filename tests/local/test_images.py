@@ -1,0 +1,68 @@
+"""Which images the embedded cloud knows, and what it makes of a Dockerfile."""
+
+import pytest
+import yaml
+
+from runbook.local import images
+
+pytestmark = pytest.mark.pure
+
+
+@pytest.mark.parametrize("name", ["registry:2", "registry:2.8", "registry:2.8.3", "docker.io/library/registry:2"])
+def test_the_stock_registry(tmp_path, name):
+    image = images.find(tmp_path, name)
+    config = yaml.safe_load(image.files["/etc/docker/registry/config.yml"])
+    assert config["storage"]["filesystem"] == {"rootdirectory": "/var/lib/registry"}
+    assert config["http"] == {"addr": ":5000", "headers": {"X-Content-Type-Options": ["nosniff"]}}
+    assert (image.entrypoint, image.command) == (("/entrypoint.sh",), ("/etc/docker/registry/config.yml",))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["registry", "registry:3", "registry:2.9", "registry:2@sha256:00", "elasticio/docker-registry-ecs:latest", "../x"],
+)
+def test_another_image_is_refused_with_those_that_are_known(tmp_path, name):
+    with pytest.raises(images.ImageError, match=r"pull access denied.*registry:2\.8\.3"):
+        images.find(tmp_path, name)
+
+
+def test_the_two_line_dockerfile(tmp_path):
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "config.yml").write_text("version: 0.1\n")
+    (folder / "Dockerfile").write_text("# ours\nFROM registry:2\nCOPY config.yml /etc/docker/registry/config.yml\n")
+    images.build(tmp_path, folder, "team/registry-ecs:1")
+    image = images.find(tmp_path, "team/registry-ecs:1")
+    assert image.files["/etc/docker/registry/config.yml"] == b"version: 0.1\n"
+    assert image.files["/entrypoint.sh"] == images.ENTRYPOINT.encode()
+    assert (image.name, image.exposed, image.volumes) == ("team/registry-ecs:1", (5000,), ("/var/lib/registry",))
+
+    (folder / "Dockerfile").write_text("FROM team/registry-ecs:1\nCOPY . /srv/\n")
+    assert "/srv/Dockerfile" in images.build(tmp_path, folder, "team/registry-ecs:1").files
+    again = images.find(tmp_path, "team/registry-ecs:1").files
+    assert again["/etc/docker/registry/config.yml"] == again["/srv/config.yml"] == b"version: 0.1\n"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("FROM registry:2\nRUN apk add curl\n", "`RUN apk add curl` is not supported"),
+        ("FROM registry:2\nFROM registry:2\n", "`FROM registry:2` is not supported"),
+        ("FROM registry:2 AS base\n", "not supported"),
+        ("FROM registry:2\nCOPY --chown=1 Dockerfile /x\n", "not supported"),
+        ("FROM registry:2\nCOPY missing /x\n", "COPY missing: not found"),
+        ("FROM registry:2\nCOPY ../secret /x\n", "not found"),
+        ("FROM registry:2\nCOPY Dockerfile Dockerfile /x\n", "has to end in /"),
+        ("COPY Dockerfile /x\n", "the first instruction has to be FROM"),
+        ("FROM alpine\n", "pull access denied for alpine"),
+    ],
+)
+def test_a_dockerfile_that_cannot_be_built_says_why(tmp_path, text, said):
+    (tmp_path / "secret").write_text("x")
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(text)
+    with pytest.raises(images.ImageError, match=said):
+        images.build(tmp_path, folder, "mine")
+    with pytest.raises(images.ImageError):
+        images.find(tmp_path, "mine")

@@ -1,0 +1,32 @@
+"""Puts moto back after a test that mends it, so that no other test of the session depends on the order."""
+
+import pytest
+from moto.acm.models import AWSCertificateManagerBackend, CertBundle
+from moto.core.responses import BaseResponse
+from moto.elb.models import ELBBackend, FakeListener, LoadBalancer
+from moto.elb.responses import ELBResponse
+from moto.iam.responses import IamResponse
+
+MENDED = (
+    AWSCertificateManagerBackend,
+    BaseResponse,
+    CertBundle,
+    ELBBackend,
+    ELBResponse,
+    FakeListener,
+    IamResponse,
+    LoadBalancer,
+)
+
+
+@pytest.fixture
+def unmended():
+    """After the test, these classes of moto are what they were before it."""
+    before = {each: dict(vars(each)) for each in MENDED}
+    yield
+    for each, attributes in before.items():
+        for name, value in dict(vars(each)).items():
+            if name not in attributes:
+                delattr(each, name)
+            elif value is not attributes[name]:
+                setattr(each, name, attributes[name])

@@ -1,0 +1,127 @@
+"""The command line as a shell sees it: exit status, one sentence, no traceback."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from runbook import __main__, load, paths
+from runbook.errors import StepFailed, TimedOut
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture
+def runbook(tmp_path):
+    """Runs `python -m runbook …` from a foreign folder with a home of its own."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "AWS_"))}
+    environment["RUNBOOK_HOME"] = str(tmp_path / "home")
+    environment["RUNBOOK_RUNS"] = str(tmp_path / "runs")
+
+    def run(*arguments, **more):
+        command = [sys.executable, "-m", "runbook", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env={**environment, **more}, capture_output=True, text=True, timeout=120
+        )
+
+    yield run
+    run("cloud", "down")
+
+
+def params_file(tmp_path, text):
+    (tmp_path / "x.yml").write_text(text)
+    return str(tmp_path / "x.yml")
+
+
+def test_every_command_has_help(runbook):
+    assert "cloud" in runbook("--help").stdout
+    for command in ("cloud", "run", "plan", "verify", "destroy", "password", "params"):
+        done = runbook(command, "--help")
+        assert done.returncode == 0
+        assert "usage" in done.stdout
+
+
+def test_wrong_usage_and_wrong_params_are_2(runbook, tmp_path):
+    assert runbook("nonsense").returncode == 2
+    text = (paths.PARAMS / "blog.yml").read_text().replace("region:", "regoin:")
+    for command in ("run", "plan", "verify", "destroy"):
+        done = runbook(command, params_file(tmp_path, text))
+        assert done.returncode == 2
+        assert "did you mean `region`?" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert runbook("plan", "nothing").returncode == 2
+
+
+def test_a_stopped_cloud_is_one_sentence(runbook):
+    for command in ("plan", "verify", "destroy"):
+        done = runbook(command, "blog")
+        assert done.returncode == 1
+        assert "python -m runbook cloud up" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_program_is_named_with_its_package(runbook, tmp_path):
+    done = runbook("cloud", "up", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "bubblewrap" in done.stderr or "haproxy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_cloud_goes_up_once_and_down(runbook):
+    first, again = runbook("cloud", "up"), runbook("cloud", "up")
+    assert first.returncode == again.returncode == 0
+    assert first.stdout == again.stdout
+    assert "127." in runbook("cloud", "status").stdout
+    plan = runbook("plan", "blog")
+    assert plan.returncode == 3
+    assert "+ bucket elastic-io-registry: create" in plan.stdout
+    assert runbook("cloud", "down").stdout == "the embedded cloud is down\n"
+    assert runbook("cloud", "down").stdout == "the embedded cloud was not running\n"
+
+
+def test_aws_without_a_login_is_one_sentence(runbook, tmp_path):
+    text = (paths.PARAMS / "blog.yml").read_text().replace("cloud: embedded", "cloud: aws")
+    nowhere = str(tmp_path / "none")
+    login = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
+    done = runbook("plan", params_file(tmp_path, text), **login)
+    assert done.returncode == 1
+    assert "no AWS credentials found" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_endpoint_that_does_not_answer_is_one_sentence(runbook, tmp_path):
+    text = (paths.PARAMS / "blog.yml").read_text().replace("cloud: embedded", "cloud: aws")
+    login = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    done = runbook("plan", params_file(tmp_path, text), **login)
+    assert done.returncode == 1
+    assert "no answer from" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("error", "status"), [(StepFailed("x"), 1), (TimedOut("x"), 5), (KeyboardInterrupt(), 4)])
+def test_exit_statuses(monkeypatch, capsys, error, status):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(__main__, "load", fail)
+    assert __main__.main(["plan", "blog"]) == status
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_password_is_not_shown_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert __main__.main(["password", "blog", "testuser"]) == 2
+    assert "pipe" in capsys.readouterr().err
+
+
+def test_an_unknown_user_is_named(capsys):
+    assert __main__.main(["password", "blog", "nobody"]) == 2
+    assert "testuser" in capsys.readouterr().err
+
+
+def test_params_are_listed(capsys):
+    assert __main__.main(["params"]) == 0
+    shown = capsys.readouterr().out
+    for name in type(load("blog")).model_fields:
+        assert name in shown
