@@ -5,6 +5,8 @@ import functools
 import itertools
 import json
 
+import botocore.loaders
+import botocore.session
 import pytest
 from moto import mock_aws
 from moto.core.models import MockAWS
@@ -20,6 +22,8 @@ from runbook.session import _READS
 _POLICIES = json.dumps(
     {k: v for k, v in json.loads(aws_managed_policies_data).items() if any(word in k for word in ("EC2", "ECS", "SSM"))}
 )
+# boto3 reads its models of the services from disk anew for each session; a test has a session of its own.
+_loader = functools.cache(botocore.loaders.create_loader)
 _load_images = functools.cache(amis.load_resource)
 
 
@@ -43,6 +47,7 @@ def account(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
     monkeypatch.setattr("moto.iam.models.aws_managed_policies_data", _POLICIES)
+    monkeypatch.setattr(botocore.session, "create_loader", _loader)
     monkeypatch.setattr(amis, "AMIS", [])
     monkeypatch.setattr(amis, "load_resource", _ecs_images)
     monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
@@ -51,7 +56,7 @@ def account(monkeypatch):
 
 @pytest.fixture
 def aws(p, account):
-    """A connection to moto."""
+    """A connection to moto, whose account is empty."""
     with mock_aws():
         yield runbook.connect(p)
 
