@@ -11,7 +11,7 @@ import tempfile
 def pytest_configure(config):
     if not config.getoption("nbval", default=False):
         return
-    config.option.current_env = True
+    config.option.nbval_current_env = True
     config.option.randomly_reorganize = False
     config.runbook_home = tempfile.mkdtemp(prefix="runbook-nbval-")
     os.environ["RUNBOOK_HOME"] = config.runbook_home
