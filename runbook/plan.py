@@ -93,9 +93,14 @@ def before(aws: AWS, p: Params, notebook: str) -> Report:
     """Before a notebook starts: one check a thing of the notebooks before it. Two digits are enough: `"03"`."""
     report = Report(f"before notebook {notebook[:2]}")
     for step, found in zip(STEPS, verify(aws, p, until=notebook), strict=False):
-        seen = "ok" if found else f"{found.failures()}; run notebook {step.notebook}"
+        seen = "ok" if found else f"{_state(found)}: run notebook {step.notebook}"
         report = report.check(found.title, bool(found), "ok", seen)
     return report
+
+
+def _state(report: Report) -> str:
+    wrong = "; ".join(str(check) for check in report.checks if not check.ok)
+    return "ok" if report else "absent" if report.absent else f"differs ({wrong})"
 
 
 def changes(aws: AWS, p: Params) -> Changes:
@@ -107,8 +112,7 @@ def inventory(aws: AWS, p: Params) -> Report:
     """One line a thing of the deployment: ok, differs or absent."""
     report = Report(p.title)
     for found in verify(aws, p):
-        seen = "ok" if found else "absent" if found.absent else "differs"
-        report = report.check(found.title, bool(found), "ok", seen)
+        report = report.check(found.title, bool(found), "ok", _state(found))
     return report
 
 
