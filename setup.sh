@@ -6,6 +6,17 @@ cd "$(dirname "$0")"
 venv=${1:-.venv}
 python=${PYTHON:-python3}
 
+by_hand() {
+    echo "setup: $1; install these by hand, then run make again:$missing" >&2
+    exit 1
+}
+right_version() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "setup: Python 3.11 or newer is needed; name it: make PYTHON=python3.11" >&2
+        exit 1
+    }
+}
+
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
 need docker-registry docker-registry
@@ -15,37 +26,40 @@ need skopeo skopeo
 need redis-server redis-server
 need "$python" python3
 if command -v "$python" >/dev/null 2>&1; then
+    right_version
     "$python" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+else
+    missing="$missing python3-venv"
 fi
 
 if [ -n "$missing" ]; then
-    if ! command -v apt-get >/dev/null 2>&1; then
-        echo "setup: no apt-get here; install these by hand, then run make again:$missing" >&2
-        exit 1
-    fi
+    command -v apt-get >/dev/null 2>&1 || by_hand "no apt-get here"
     sudo=""
     if [ "$(id -u)" -ne 0 ]; then
         sudo=sudo
+        command -v sudo >/dev/null 2>&1 || by_hand "not root, and no sudo here"
         echo "setup: installing with sudo from Debian:$missing"
     else
         echo "setup: installing from Debian:$missing"
     fi
-    $sudo apt-get update -qq
     # shellcheck disable=SC2086
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    { $sudo apt-get update -qq &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    } || by_hand "apt-get could not install them (why is above)"
     # Debian starts the services of these packages; only the programs are wanted, on addresses of our own.
     if [ -d /run/systemd/system ]; then
         for service in docker-registry haproxy redis-server; do
             case "$missing " in *" $service "*) $sudo systemctl disable --now --quiet "$service" ;; esac
         done
     fi
+    right_version
 fi
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "setup: Python 3.11 or newer is needed; name it: make PYTHON=python3.11" >&2
+# A venv without pip is one whose making was interrupted.
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
+echo "setup: installing the Python packages into $venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]' || {
+    echo "setup: pip could not install the Python packages (why is above); run make again when it can" >&2
     exit 1
 }
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-echo "setup: installing the Python packages into $venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
 touch "$venv/.ready"

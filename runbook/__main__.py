@@ -4,6 +4,8 @@
 import argparse
 import os
 import shlex
+import shutil
+import signal
 import sys
 
 from .errors import EXIT_CHANGES, EXIT_FAILED, EXIT_INTERRUPTED, ParamsError, RunbookError
@@ -13,13 +15,20 @@ from .params import Params, load
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        return options.do(options) or 0
+        status = options.do(options) or 0
+        sys.stdout.flush()
+        return status
     except RunbookError as error:
         print(f"runbook: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("runbook: interrupted; what was done stays, the same command completes it", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes once more at its end: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("runbook: the program that reads this output has ended", file=sys.stderr)
+        return EXIT_FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,12 +93,13 @@ def _say_where(p: Params, params: str) -> None:
     host, port = aws.locate(p.domain)
     address = host if port == 443 else f"{host}:{port}"
     user = next(iter(p.users))
-    python = shlex.quote(_shown(sys.executable))
+    secret = f"{shlex.quote(_shown(sys.executable))} -m runbook password {shlex.quote(params)} {shlex.quote(user)}"
+    login = f"login {address} --username {shlex.quote(user)} --password-stdin"
     print(f"registry  https://{address}" + (f"  ({p.domain}; CA: {_shown(aws.ca)})" if aws.ca else ""))
-    print(
-        f"log in    {python} -m runbook password {shlex.quote(params)} {user} | "
-        f"docker login {address} --username {user} --password-stdin"
-    )
+    print(f"log in    {secret} | docker {login}")
+    if not shutil.which("docker") and shutil.which("skopeo"):
+        trust = f"SSL_CERT_FILE={shlex.quote(_shown(aws.ca))} " if aws.ca else ""
+        print(f"or        {secret} | {trust}skopeo {login}  (docker is not installed here)")
 
 
 def _shown(path) -> str:
@@ -149,4 +159,5 @@ def _describe(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled pipeline ends as with Ctrl-C
     sys.exit(main())

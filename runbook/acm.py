@@ -25,8 +25,7 @@ def find(aws: AWS, p: Params) -> dict | None:
     if p.certificate_folder is None:
         if p.certificate.split(":")[3] != p.region:
             return None
-        found = aws.acm.find("describe_certificate", _ABSENT, CertificateArn=p.certificate)
-        return found["Certificate"] if found else None
+        return _described(aws, p.certificate)
     fitting = [each for each in imported(aws, p) if covers(names(each), p.domain)]
     return max(fitting, key=lambda each: (str(each["ImportedAt"]), each["CertificateArn"]), default=None)
 
@@ -39,10 +38,20 @@ def imported(aws: AWS, p: Params) -> list[dict]:
         arn = summary["CertificateArn"]
         tags = aws.acm.find("list_tags_for_certificate", _ABSENT, CertificateArn=arn)
         if tags and {"Key": "runbook:deployment", "Value": p.name} in tags["Tags"]:
-            described = aws.acm.find("describe_certificate", _ABSENT, CertificateArn=arn)
-            if described and described["Certificate"]["Type"] == "IMPORTED":
-                found.append(described["Certificate"])
+            described = _described(aws, arn)
+            if described and described["Type"] == "IMPORTED":
+                found.append(described)
     return found
+
+
+def _described(aws: AWS, arn: str) -> dict | None:
+    """As ACM describes it. What its model calls RSA_2048 it writes as RSA-2048 in answers:
+    https://docs.aws.amazon.com/cli/latest/reference/acm/describe-certificate.html#examples
+    """
+    found = aws.acm.find("describe_certificate", _ABSENT, CertificateArn=arn)
+    if found is None:
+        return None
+    return found["Certificate"] | {"KeyAlgorithm": found["Certificate"]["KeyAlgorithm"].replace("-", "_")}
 
 
 def leaf(aws: AWS, arn: str) -> x509.Certificate | None:

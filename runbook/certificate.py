@@ -22,6 +22,7 @@ from .session import AWS
 from .wait import wait
 
 DAYS_LEFT = 14  # certbot renews 30 days before the end; less than this means that the renewal does not work
+_RELEASE_SECONDS = 1200
 _RSA = "RSA, 2048 bits or more"
 _VALID = f"at least {DAYS_LEFT} days"
 _TITLE = "certificate of {}"
@@ -96,7 +97,7 @@ def destroy_certificate(aws: AWS, p: Params) -> Changes:
     """Delete what was imported for this deployment; a certificate that the params name by its ARN is kept."""
     title, found = _TITLE.format(p.domain), acm.imported(aws, p)
     for certificate in found:
-        wait(title, lambda arn=certificate["CertificateArn"]: _delete(aws, arn), timeout=300, every=3)
+        wait(title, lambda arn=certificate["CertificateArn"]: _delete(aws, arn), timeout=_RELEASE_SECONDS, every=3)
     if not found and p.certificate_folder is None and acm.find(aws, p):
         return kept(title, "it was in ACM before this deployment")
     return destroyed(title, bool(found))
@@ -245,7 +246,7 @@ def _is_in_acm(aws: AWS, p: Params) -> tuple[bool | None, str]:
 
 
 def _delete(aws: AWS, arn: str) -> tuple[bool | None, str]:
-    """A balancer that is gone keeps its certificate in use for a while."""
+    """A balancer that is gone keeps its certificate in use for a while, rarely for more than some minutes."""
     try:
         aws.acm.find("delete_certificate", {"ResourceNotFoundException"}, CertificateArn=arn)
     except AwsError as error:

@@ -57,6 +57,8 @@ def _ensure_service_linked_role(aws: AWS) -> None:
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html
     """
+    if aws.iam.find("get_role", {"NoSuchEntity"}, RoleName="AWSServiceRoleForECS"):
+        return
     try:
         aws.iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
     except AwsError as error:

@@ -101,6 +101,8 @@ def translate(error: Exception, service: str, operation: str, where: str) -> Run
         detail = error.response.get("Error", {})
         code, message = str(detail.get("Code", "Unknown")), detail.get("Message", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if (service, operation, code) == ("s3", "HeadBucket", "400"):  # its answer has no body to say why
+            code, message = "ExpiredToken", "the login is expired, or not valid in this region"
         kind = Denied if code in _DENIED else Expired if code in _EXPIRED else AwsError
         return kind(service, operation, code, message, status)
     if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):

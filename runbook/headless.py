@@ -1,15 +1,18 @@
 """The notebooks run by papermill without a person: one line a notebook, a verdict of our own, a report."""
 
 import json
+import os
 import re
-import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import paths
+from .errors import StepFailed
 from .params import Params
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -38,19 +41,38 @@ def run(p: Params, stream=None) -> tuple[Path, list[Result]]:
     """
     stream = stream or sys.stdout
     folder = paths.runs() / f"{time.strftime('%Y%m%dT%H%M%S')}-{p.name}"
-    folder.mkdir(parents=True, mode=0o700)
-    results: list[Result] = []
-    sockets = tempfile.mkdtemp(prefix="runbook-")  # short: a socket's path has at most 107 characters
-    _register_engine(sockets)
     try:
-        for notebook in notebooks():
-            results.append(_one(notebook, folder / notebook.name, p, stream))
-            if not results[-1].ok:
-                break
+        folder.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise StepFailed(
+            f"the run's folder {folder} cannot be made ({error.strerror}); name another in RUNBOOK_RUNS"
+        ) from error
+    results: list[Result] = []
+    try:
+        with _of_kernels() as sockets:
+            _register_engine(sockets)
+            for notebook in notebooks():
+                results.append(_one(notebook, folder / notebook.name, p, stream))
+                if not results[-1].ok:
+                    break
     finally:
-        shutil.rmtree(sockets)
         _report(folder, p, results)
     return folder, results
+
+
+@contextmanager
+def _of_kernels() -> Iterator[str]:
+    """A folder for the kernels' sockets and for what IPython writes; no start-up file of the caller's reaches them."""
+    before = os.environ.get("IPYTHONDIR")
+    # Short: a socket's path has at most 107 characters (unix(7)).
+    with tempfile.TemporaryDirectory(prefix="runbook-", ignore_cleanup_errors=True) as folder:
+        os.environ["IPYTHONDIR"] = folder
+        try:
+            yield folder
+        finally:
+            os.environ.pop("IPYTHONDIR")
+            if before is not None:
+                os.environ["IPYTHONDIR"] = before
 
 
 def _one(notebook: Path, output: Path, p: Params, stream) -> Result:

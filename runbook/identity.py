@@ -104,6 +104,9 @@ def _ensure_key(aws: AWS, p: Params) -> None:
         made, value = _make_key(aws, p)
         write_secret(aws, p, p.key_secret, value, f"S3 key of the IAM user {p.user_name}, for the registry")
         _wait_until_listed(aws, p, made)
+        # A lost reply is asked for again by botocore, and each time makes a key.
+        for key in _keys(aws, p).keys() - {made}:
+            aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
 
 
 def _wait_until_listed(aws: AWS, p: Params, key: str) -> None:

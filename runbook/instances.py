@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from . import vpc, wait
-from .errors import AwsError
+from .errors import AwsError, StepFailed
 from .params import Params
 from .session import AWS
 
@@ -116,8 +116,8 @@ def current_ami(aws: AWS) -> str:
 
 
 def launch(aws: AWS, p: Params, name: str, *, user_data: str) -> None:
-    """Run one instance; node 1 in the first availability zone, node 2 in the second, and so on."""
-    image, subnets = current_ami(aws), vpc.subnets(aws)
+    """Run one instance; node 1 in the first availability zone that has the type, node 2 in the second, and so on."""
+    image, subnets = current_ami(aws), _subnets(aws, p)
     root = aws.ec2.describe_images(ImageIds=[image])["Images"][0]["RootDeviceName"]
     tags = [{"Key": k, "Value": v} for k, v in ({"Name": name} | p.tags).items()]
     request = {
@@ -135,6 +135,27 @@ def launch(aws: AWS, p: Params, name: str, *, user_data: str) -> None:
         "ClientToken": token(p, name, read(aws, p), time.strftime("%Y%m%d%H", time.gmtime())),
     }
     wait.wait(name, lambda: _run(aws, request), timeout=_PROFILE_SECONDS, every=3)
+
+
+def _subnets(aws: AWS, p: Params) -> list[str]:
+    """The default subnets of the zones that offer the instance type: us-east-1 has one without the newer types.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-discovery.html
+    """
+    offered = aws.ec2.all(
+        "describe_instance_type_offerings",
+        "InstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": [p.instance_type]}],
+    )
+    names = {offer["Location"] for offer in offered}
+    found = [subnet for zone, subnet in vpc.zones(aws).items() if zone in names]
+    if not found:
+        raise StepFailed(
+            f"no zone of the default VPC offers instance type {p.instance_type} in {aws.region}; "
+            f"change instance_type in {p.source}"
+        )
+    return found
 
 
 def token(p: Params, name: str, found: Instances, hour: str) -> str:
@@ -178,7 +199,7 @@ def terminate(aws: AWS, p: Params, gone: list[dict], *, drain: bool = True) -> N
 
 
 def deregister(aws: AWS, p: Params) -> None:
-    """Take from the cluster what is left of instances that are terminated. ECS does so itself while the agent is
+    """Take from the cluster what is left of instances that are gone. ECS does so itself while the agent is
     connected, and not for an instance that was stopped first:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister_container_instance.html
     """
@@ -218,7 +239,8 @@ def _drain(aws: AWS, p: Params, ids: set[str]) -> None:
         aws.ecs.update_container_instances_state(cluster=p.cluster_name, containerInstances=chunk, status="DRAINING")
 
     def look() -> tuple[bool | None, str]:
-        tasks = sum(r["runningTasksCount"] for key, r in registrations(aws, p).items() if key in ids)
+        left = [r for key, r in registrations(aws, p).items() if key in ids and r["agentConnected"]]
+        tasks = sum(r["runningTasksCount"] for r in left)
         return (None if tasks else True), f"{tasks} tasks left on them"
 
     if connected:
@@ -226,8 +248,15 @@ def _drain(aws: AWS, p: Params, ids: set[str]) -> None:
 
 
 def _left_behind(aws: AWS, p: Params) -> list[dict]:
-    ended = {instance["InstanceId"] for instance in read(aws, p).ended}
-    return [item for key, item in registrations(aws, p).items() if key in ended]
+    """Registrations of our terminated instances, and of any that EC2 has forgotten (an hour after their end)."""
+    registered, found = registrations(aws, p), read(aws, p)
+    known = {instance["InstanceId"] for instance in (*found.live, *found.ending)}
+    lost = {key for key, item in registered.items() if not item["agentConnected"]} - known
+    filters = [{"Name": "instance-id", "Values": sorted(lost)}]
+    reservations = aws.ec2.all("describe_instances", "Reservations", Filters=filters) if lost else []
+    there = {instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]}
+    gone = {instance["InstanceId"] for instance in found.ended} | (lost - there)
+    return [item for key, item in registered.items() if key in gone]
 
 
 def _deregistered(aws: AWS, p: Params) -> tuple[bool | None, str]:
@@ -235,5 +264,7 @@ def _deregistered(aws: AWS, p: Params) -> tuple[bool | None, str]:
     for item in left:
         if not item["agentConnected"]:
             arn = item["containerInstanceArn"]
-            aws.ecs.deregister_container_instance(cluster=p.cluster_name, containerInstance=arn, force=True)
+            # ECS may have done so itself in the meantime; the next look tells.
+            asked = {"cluster": p.cluster_name, "containerInstance": arn, "force": True}
+            aws.ecs.find("deregister_container_instance", {"InvalidParameterException"}, **asked)
     return (None if left else True), f"{len(left)} terminated nodes still registered"

@@ -186,7 +186,7 @@ def _deleted(aws: AWS, group: dict) -> tuple[bool | None, str]:
     try:
         aws.ec2.find("delete_security_group", {"InvalidGroup.NotFound"}, GroupId=group["GroupId"])
     except AwsError as error:
-        if error.code != "DependencyViolation":
+        if error.code not in ("DependencyViolation", "InvalidGroup.InUse"):
             raise
         users = aws.ec2.all(
             "describe_network_interfaces",

@@ -16,6 +16,13 @@ from .errors import ParamsError
 _REGION = re.compile(
     r"(af|ap|ca|eu|il|me|mx|sa|us)-(central|north|south|east|west|northeast|southeast|northwest|southwest)-[1-9]"
 )
+# The regions of aws-sdk-go 1.15, with which registry 2.x is built; its S3 driver refuses to start in any other:
+# https://github.com/distribution/distribution/issues/4614
+_DRIVER_REGIONS = {
+    *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1"),
+    *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
+    *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+}
 # 24 characters, so that `internal-` apart every derived name fits the 32 of a load balancer.
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; no dots: they break TLS host names.
@@ -148,6 +155,11 @@ class Params(BaseModel):
             raise ValueError("bcrypt_cost: below 8 is safe for generated passwords only; use 8 or more")
         if self.major_version not in (None, 2):
             raise ValueError(f"image: {self.image} is registry version {self.major_version}; this runbook deploys 2.x")
+        if self.major_version == 2 and self.region not in _DRIVER_REGIONS:
+            raise ValueError(
+                f"region: {self.region} is not known to the S3 driver of {self.image}, which knows "
+                f"{', '.join(sorted(_DRIVER_REGIONS))}; use one of them or an image of your own (configured_by: image)"
+            )
         if self.configured_by == "environment" and self.major_version is None:
             raise ValueError("configured_by: environment needs the stock image (registry:2.…), your own has image")
         return self
@@ -316,10 +328,18 @@ def load(params: str | Path | dict[str, Any]) -> Params:
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader, made stricter)
     except yaml.YAMLError as error:
-        raise ParamsError(f"{shown}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{shown}: not valid YAML: {_yaml_problem(error)}") from None
     if not isinstance(content, dict) or list(content) != ["params"]:
         raise ParamsError(f"{shown}: exactly one key at the top is expected: params")
     return _model(content["params"], shown, text)
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """PyYAML's own text quotes the line, in which a password may stand by mistake."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"{', '.join(filter(None, (error.context, error.problem)))}, line {mark.line + 1}"
 
 
 def _model(content: Any, source: str, text: str | None) -> Params:

@@ -43,8 +43,9 @@ def destroy(aws: AWS, p: Params) -> bool:
     active = [revision["taskDefinitionArn"] for revision in find_active(aws, p)]
     for arn in active:
         aws.ecs.deregister_task_definition(taskDefinition=arn)
-    ours = [revision for revision in _revisions(aws, p, "INACTIVE") if _is_ours(revision, p)]
-    arns = [revision["taskDefinitionArn"] for revision in ours]
+    # The list may not show at once what has just become INACTIVE.
+    ours = [revision["taskDefinitionArn"] for revision in _revisions(aws, p, "INACTIVE") if _is_ours(revision, p)]
+    arns = list(dict.fromkeys([*active, *ours]))
     for start in range(0, len(arns), _AT_ONCE):
         answer = aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + _AT_ONCE])
         if answer["failures"]:

@@ -12,11 +12,9 @@ _ABSENT = {"ResourceNotFoundException"}
 
 def find_secret(aws: AWS, p: Params, name: str) -> Document | None:
     """Name, ARN and current VersionId, never the value. A secret scheduled for deletion is absent."""
-    found = aws.secretsmanager.find("describe_secret", _ABSENT, SecretId=name)
+    found = _describe(aws, p, name)
     if found is None or found.get("DeletedDate"):
         return None
-    if {"Key": "runbook:deployment", "Value": p.name} not in found.get("Tags", []):
-        raise NotOurs(f"secret {name}", p)
     current = [v for v, stages in found.get("VersionIdsToStages", {}).items() if "AWSCURRENT" in stages]
     return Document(Name=name, ARN=found["ARN"], VersionId=current[0] if current else None)
 
@@ -31,7 +29,7 @@ def read_secret(aws: AWS, p: Params, name: str) -> Secret | None:
 
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
     """Create the secret or give it a new version; returns the VersionId."""
-    scheduled = aws.secretsmanager.find("describe_secret", _ABSENT, SecretId=name)
+    scheduled = _describe(aws, p, name)
     if scheduled and scheduled.get("DeletedDate"):
         aws.secretsmanager.restore_secret(SecretId=name)
     if find_secret(aws, p, name):
@@ -53,6 +51,14 @@ def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str
         return made["VersionId"], "created"
 
     return wait.wait(f"secret {name}", create, timeout=120, every=2)
+
+
+def _describe(aws: AWS, p: Params, name: str) -> dict | None:
+    """Also a secret that is scheduled for deletion. NotOurs without our tag."""
+    found = aws.secretsmanager.find("describe_secret", _ABSENT, SecretId=name)
+    if found and {"Key": "runbook:deployment", "Value": p.name} not in found.get("Tags", []):
+        raise NotOurs(f"secret {name}", p)
+    return found
 
 
 def destroy_secret(aws: AWS, p: Params, name: str) -> Changes:

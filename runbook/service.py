@@ -35,6 +35,8 @@ def want_service(p: Params) -> Document:
     No more tasks than `desiredCount` while a new revision rolls out, and none is kept: a new task needs host port
     5000, which the old one holds. With ECS's defaults (100 and 200 %) the rollout would wait for ever:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
+    Nor can ECS move tasks between zones then; it is asked to unless told otherwise, and refuses with 100 %:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
     """
     return Document(
         serviceName=p.service_name,
@@ -43,6 +45,7 @@ def want_service(p: Params) -> Document:
         desiredCount=p.replicas,
         launchType="EC2",
         schedulingStrategy="REPLICA",
+        availabilityZoneRebalancing="DISABLED",
         deploymentConfiguration={
             "minimumHealthyPercent": 0,
             "maximumPercent": 100,
@@ -102,7 +105,10 @@ def verify_service(aws: AWS, p: Params) -> Report:
 
 
 def destroy_service(aws: AWS, p: Params) -> Changes:
-    """Stop all tasks and delete the service; returns when both are gone."""
+    """Stop all tasks and delete the service; returns when both are gone.
+
+    ECS cannot stop a task whose node's agent is away; such tasks, and so the service, end with their node.
+    """
     service = _describe(aws, p)
     existed = service is not None and service["status"] != "INACTIVE"
     if existed and service["status"] == "ACTIVE":
@@ -110,7 +116,7 @@ def destroy_service(aws: AWS, p: Params) -> Changes:
             aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, desiredCount=0)
         aws.ecs.delete_service(cluster=p.cluster_name, service=p.service_name, force=True)
     if existed or (service and _living(aws, p)):
-        wait.wait(f"end of service {p.service_name}", lambda: _gone(aws, p), timeout=STOP_TIMEOUT)
+        wait.wait(f"end of service {p.service_name}", lambda: _ended(aws, p), timeout=STOP_TIMEOUT)
     return destroyed(f"service {p.service_name}", existed)
 
 
@@ -142,7 +148,7 @@ def _in_words(p: Params, service: dict | None, newest: str | None) -> Document |
 def _compare(p: Params, found: Document | None) -> Report:
     """ECS always tells its deployment configuration; an endpoint that does not keep it cannot be compared."""
     wanted = want_service(p)
-    for key in ("deploymentConfiguration", "enableECSManagedTags"):
+    for key in ("deploymentConfiguration", "enableECSManagedTags", "availabilityZoneRebalancing"):
         if found is not None and key not in found:
             del wanted[key]
     return compare(f"service {p.service_name}", wanted, found)
@@ -289,14 +295,22 @@ def _tasks(aws: AWS, p: Params, status: str) -> list[dict]:
 def _gone(aws: AWS, p: Params):
     service = _describe(aws, p)
     status = service["status"] if service else "INACTIVE"
-    living = _living(aws, p)
+    living = len(_living(aws, p))
     gone = status == "INACTIVE" and not living
     return gone or None, f"{status}, {living} tasks left"
 
 
-def _living(aws: AWS, p: Params) -> int:
+def _ended(aws: AWS, p: Params):
+    """Gone, or all that is left are tasks on nodes whose agent is away."""
+    gone, seen = _gone(aws, p)
+    nodes = {task.get("containerInstanceArn") for task in _living(aws, p)}
+    away = {r["containerInstanceArn"] for r in instances.registrations(aws, p).values() if not r["agentConnected"]}
+    return gone or bool(nodes and nodes <= away) or None, seen
+
+
+def _living(aws: AWS, p: Params) -> list[dict]:
     tasks = _tasks(aws, p, "RUNNING") + _tasks(aws, p, "STOPPED")
-    return sum(task["lastStatus"] != "STOPPED" for task in tasks)
+    return [task for task in tasks if task["lastStatus"] != "STOPPED"]
 
 
 def _chunks(arns: list[str]) -> list[list[str]]:

@@ -3,12 +3,14 @@
 Only this module imports boto3. Retries are botocore's own, configured here and nowhere else.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import boto3
+import botocore.session
 import requests
 from botocore.config import Config
 
@@ -29,7 +31,11 @@ _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
     """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError)."""
     if p.cloud == "aws":
-        return AWS(boto3.Session(region_name=p.region), {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
+        try:
+            session = boto3.Session(region_name=p.region)
+        except BOTOCORE as error:  # AWS_PROFILE, or a config file that cannot be read
+            raise translate(error, "sts", "connect", "AWS") from error
+        return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
     cloud = running()
@@ -40,7 +46,18 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
         "aws_secret_access_key": "embedded",  # noqa: S106 (any credentials are accepted on loopback)
     }
     where = f"the embedded cloud at {cloud.endpoint}; start it with: python -m runbook cloud up"
-    return AWS(boto3.Session(region_name=p.region), options, where, web.Embedded(cloud.endpoint, cloud.ca), read_only)
+    session = boto3.Session(region_name=p.region, botocore_session=_without_settings())
+    return AWS(session, options, where, web.Embedded(cloud.endpoint, cloud.ca), read_only)
+
+
+def _without_settings() -> botocore.session.Session:
+    """A session that reads no AWS_* variable and no file of the caller: a profile or CA bundle there is for AWS."""
+    unset = {
+        name: (None, None, default, convert)
+        for name, (_, _, default, convert) in botocore.session.Session.SESSION_VARIABLES.items()
+    }
+    nowhere = (None, None, os.devnull, None)
+    return botocore.session.Session(unset | {"config_file": nowhere, "credentials_file": nowhere})
 
 
 class AWS:
@@ -138,7 +155,7 @@ class Client:
 
     def _translated(self, error: Exception, operation: str) -> Exception:
         name = self._client.meta.method_to_api_mapping.get(operation, operation)
-        return translate(error, self._client.meta.service_model.service_name, name, self._where)
+        return translate(error, self._client.meta.service_model.signing_name, name, self._where)
 
 
 def _refuse_writes(model: Any, **_: Any) -> None:

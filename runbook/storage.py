@@ -8,7 +8,9 @@ from .errors import AwsError, Denied, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed, kept
 from .session import AWS
+from .wait import wait
 
+_SETTLE_SECONDS = 180
 ROOT = "docker/registry/v2/"  # below the driver's rootdirectory: Distribution's registry/storage/paths.go
 
 
@@ -108,6 +110,7 @@ def ensure_bucket(aws: AWS, p: Params) -> Changes:
     if "LifecycleRules" in differing:
         rules = {"Rules": wanted["LifecycleRules"]}
         aws.s3.put_bucket_lifecycle_configuration(Bucket=p.bucket, LifecycleConfiguration=rules)
+    wait(_title(p), lambda: _settled(aws, p), timeout=_SETTLE_SECONDS, every=2)
     return report.changes.done
 
 
@@ -175,12 +178,30 @@ def _taken(p: Params) -> str:
 def _create(aws: AWS, p: Params) -> None:
     # us-east-1 must not be named: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     where = {} if p.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": p.region}}
+
+    def create():
+        try:
+            aws.s3.create_bucket(Bucket=p.bucket, ObjectOwnership="BucketOwnerEnforced", **where)
+        except AwsError as error:
+            if error.code == "BucketAlreadyExists":
+                raise StepFailed(_taken(p)) from error
+            if error.code == "OperationAborted":
+                return None, "S3 is still deleting a bucket of that name"
+            if error.code != "BucketAlreadyOwnedByYou":  # what a call that is made again after a lost reply gets
+                raise
+        return True, "created"
+
+    wait(_title(p), create, timeout=_SETTLE_SECONDS, every=3)
+
+
+def _settled(aws: AWS, p: Params) -> tuple[bool | None, str]:
+    """Settings of a bucket are eventually consistent:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel"""
     try:
-        aws.s3.create_bucket(Bucket=p.bucket, ObjectOwnership="BucketOwnerEnforced", **where)
-    except AwsError as error:
-        if error.code == "BucketAlreadyExists":
-            raise StepFailed(_taken(p)) from error
-        raise
+        report = verify_bucket(aws, p)
+    except NotOurs:
+        return None, "S3 does not show our tag yet"
+    return (True, "as wanted") if report else (None, f"S3 does not show yet: {report.failures()}")
 
 
 def _setting(aws: AWS, p: Params, name: str, absent: str) -> Any:

@@ -2,15 +2,17 @@
 
 import re
 
-from . import config, revisions, roles
-from .errors import NotOurs, StepFailed
+from . import config, revisions, roles, wait
+from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .secret import generate
 from .secretsmanager import destroy_secret, find_secret, write_secret
 from .session import AWS
 
-_ARN = re.compile(r"arn:[^:]*:secretsmanager:[^:]*:\d+:secret:(?P<name>.+)-[A-Za-z0-9]{6}(:(?P<key>[^:]*)::)?")
+_ARN = re.compile(
+    r"(?P<arn>arn:[^:]*:secretsmanager:[^:]*:\d+:secret:(?P<name>[^:]+)-[A-Za-z0-9]{6})(:(?P<key>[^:]*):.*)?"
+)
 _SECRET = re.compile(r"KEY|SECRET|PASSWORD|TOKEN")
 
 
@@ -88,12 +90,13 @@ def find_task(aws: AWS, p: Params) -> Document | None:
     active = revisions.find_active(aws, p)
     if not active:
         return None
-    words = {arn: word for word, arn in _secret_arns(aws, p).items()}
+    arns = _secret_arns(aws, p)
+    words = {arn: word for word, arn in arns.items()}
     found = {key: active[0].get(key) for key in want_task(p)}
     found["executionRoleArn"] = (found["executionRoleArn"] or "none").rsplit("/")[-1]
     for container in found["containerDefinitions"]:
         for secret in container.get("secrets", []):
-            secret["valueFrom"] = words.get(secret["valueFrom"]) or _former(secret["valueFrom"])
+            secret["valueFrom"] = words.get(secret["valueFrom"]) or _former(secret["valueFrom"], arns)
     return Document(found)
 
 
@@ -195,23 +198,29 @@ def _no_surplus(aws: AWS, p: Params, report: Report) -> Report:
 
 
 def _secret_arns(aws: AWS, p: Params) -> dict[str, str]:
-    """`secretsmanager:NAME[:KEY]` → what `valueFrom` takes, for the secrets that are there:
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html"""
+    """`secretsmanager:NAME[:KEY]` → what `valueFrom` takes, for the secrets that are there.
+
+    With its version: ECS reads a secret only when it starts a task, so a new version must be a new revision to reach
+    the registry. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+    """
     arns = {}
-    for name, keys in ((p.key_secret, ("accesskey", "secretkey")), (p.http_secret, ())):
+    for name, keys in ((p.key_secret, ("accesskey", "secretkey")), (p.http_secret, ("",))):
         secret = find_secret(aws, p, name)
         if secret:
-            arns[f"secretsmanager:{name}"] = secret["ARN"]
-            arns |= {f"secretsmanager:{name}:{key}": f"{secret['ARN']}:{key}::" for key in keys}
+            for key in keys:
+                word = f"secretsmanager:{name}" + (f":{key}" if key else "")
+                arns[word] = f"{secret['ARN']}:{key}::{secret['VersionId']}"
     return arns
 
 
-def _former(reference: str) -> str:
-    """A secret that was deleted and made again has another ARN under the same name."""
+def _former(reference: str, arns: dict[str, str]) -> str:
+    """A reference that is not today's: an older version, or a secret that was deleted and made again."""
     match = _ARN.fullmatch(reference)
     if not match:
         return reference
-    return f"secretsmanager:{match['name']}{':' + match['key'] if match['key'] else ''} (a former secret of that name)"
+    word = f"secretsmanager:{match['name']}" + (f":{match['key']}" if match["key"] else "")
+    same = arns.get(word, "").startswith(match["arn"])
+    return f"{word} ({'an older version' if same else 'a former secret of that name'})"
 
 
 def _register(aws: AWS, p: Params) -> None:
@@ -219,7 +228,20 @@ def _register(aws: AWS, p: Params) -> None:
     for secret in task["containerDefinitions"][0]["secrets"]:
         secret["valueFrom"] = arns[secret["valueFrom"]]
     task["executionRoleArn"] = roles.find_role(aws, p, p.execution_role)["Arn"]
-    aws.ecs.register_task_definition(**task, tags=[{"key": k, "value": v} for k, v in p.tags.items()])
+    task["tags"] = [{"key": key, "value": value} for key, value in p.tags.items()]
+    wait.wait(f"task definition {p.family}", lambda: _registered(aws, task), timeout=60, every=2)
+
+
+def _registered(aws: AWS, task: dict) -> tuple[bool | None, str]:
+    """IAM spreads a new role within seconds; until then ECS calls it invalid, or its caller not allowed to pass it:
+    https://github.com/terraform-aws-modules/terraform-aws-ecs/issues/414"""
+    try:
+        aws.ecs.register_task_definition(**task)
+    except AwsError as error:
+        if "Role is not valid" in error.message or "iam:PassRole" in error.message:
+            return None, f"ECS cannot use the execution role yet ({error.message})"
+        raise
+    return True, "registered"
 
 
 def _ensure_http_secret(aws: AWS, p: Params) -> Changes:

@@ -17,7 +17,12 @@ def default_vpc(aws: AWS) -> str:
 
 
 def subnets(aws: AWS) -> list[str]:
-    """Ids of the default subnets, one per availability zone, sorted by the zone's name.
+    """Ids of the default subnets, one per availability zone, sorted by the zone's name."""
+    return list(zones(aws).values())
+
+
+def zones(aws: AWS) -> dict[str, str]:
+    """Each availability zone's default subnet, sorted by the zone's name.
 
     AWS keeps at most one default subnet per zone:
     https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html
@@ -30,7 +35,7 @@ def subnets(aws: AWS) -> list[str]:
             "make one with: aws ec2 create-default-subnet --availability-zone ZONE"
         )
     by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in found}
-    return [by_zone[zone] for zone in sorted(by_zone)]
+    return dict(sorted(by_zone.items()))
 
 
 def find_group(aws: AWS, p: Params, name: str) -> dict | None:

@@ -324,3 +324,22 @@ def test_a_named_certificate_that_is_not_there_or_elsewhere(aws):
     with pytest.raises(StepFailed, match="in region us-east-1, the balancer in eu-central-1"):
         certificate.ensure_certificate(aws, elsewhere)
     assert certificate.verify_certificate(aws, elsewhere).absent
+
+
+def test_acm_writes_the_kind_of_key_with_a_hyphen(aws, p, folder):
+    """DescribeCertificate of AWS says RSA-2048 where its model, and moto, say RSA_2048."""
+    asked = []
+
+    def as_aws_does(parsed, **_):
+        found = parsed["Certificate"]
+        asked.append(found["KeyAlgorithm"])
+        found["KeyAlgorithm"] = found["KeyAlgorithm"].replace("_", "-")
+
+    aws.acm._client.meta.events.register("after-call.acm.DescribeCertificate", as_aws_does)
+    certificate.ensure_certificate(aws, p)
+    assert asked and certificate.verify_certificate(aws, p).require()
+    before = acm.certificate_arn(aws, p)
+    (folder / "cert.pem").write_bytes(pem(leaf()))
+    certificate.ensure_certificate(aws, p)
+    assert acm.certificate_arn(aws, p) == before
+    assert certificate.verify_certificate(aws, params(before)).require()

@@ -3,7 +3,7 @@
 import pytest
 
 from runbook import cluster
-from runbook.errors import AwsError, NotOurs, TimedOut
+from runbook.errors import AwsError, Denied, NotOurs, TimedOut
 
 pytestmark = pytest.mark.moto
 
@@ -106,3 +106,16 @@ def _answer(monkeypatch, client, operation, errors):
         return real(**parameters)
 
     monkeypatch.setattr(client, operation, call, raising=False)
+
+
+def test_a_role_that_ecs_has_already_is_not_asked_for(aws, p, monkeypatch):
+    """Whoever may make clusters often may not make roles. (moto gives the role another name than AWS does.)"""
+    path = "/aws-service-role/ecs.amazonaws.com/"
+    aws.iam.create_role(Path=path, RoleName="AWSServiceRoleForECS", AssumeRolePolicyDocument="{}")
+
+    def refuse(**_):
+        raise Denied("iam", "CreateServiceLinkedRole", "AccessDenied", "no")
+
+    monkeypatch.setattr(aws.iam, "create_service_linked_role", refuse, raising=False)
+    cluster.ensure_cluster(aws, p)
+    assert cluster.verify_cluster(aws, p).require()

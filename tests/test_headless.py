@@ -1,11 +1,13 @@
 """The verdict over an executed notebook is ours: papermill calls one complete after a dead kernel."""
 
 import io
+import os
 
 import nbformat
 import pytest
 
 from runbook import headless, load, paths
+from runbook.errors import StepFailed
 
 pytestmark = pytest.mark.notebooks
 
@@ -64,3 +66,21 @@ def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
     _, results, _ = notebook("import threading; threading.Event().wait()")
     assert not results[0].ok
     assert results[0].why
+
+
+def test_a_home_that_cannot_be_written_is_no_matter(notebook, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("HOME", "/proc/self")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "mine"))
+    (tmp_path / "mine" / "profile_default" / "startup").mkdir(parents=True)
+    (tmp_path / "mine" / "profile_default" / "startup" / "first.py").write_text("mine = True")
+    _, results, _ = notebook("assert 'mine' not in globals()")
+    assert [result.ok for result in results] == [True, True]
+    assert "writable" not in capfd.readouterr().err
+    assert os.environ["IPYTHONDIR"] == str(tmp_path / "mine")
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(monkeypatch, tmp_path):
+    (tmp_path / "runs").write_text("a file stands in its place")
+    monkeypatch.setenv("RUNBOOK_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(StepFailed, match="RUNBOOK_RUNS"):
+        headless.run(load("blog"))

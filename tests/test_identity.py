@@ -248,3 +248,18 @@ def test_a_kill_at_any_write_of_the_destruction_is_completed_by_the_next(crash_e
         "iam DeleteUser",
         "secretsmanager DeleteSecret",
     ]
+
+
+def test_a_key_of_a_lost_reply_does_not_stay(aws, p):
+    """botocore asks again when an answer is lost, and CreateAccessKey then makes a second key."""
+    lost = []
+
+    def ask_twice(params, **_):
+        if not lost:
+            lost.append(None)
+            lost[0] = aws.iam.create_access_key(UserName=p.user_name)["AccessKey"]["AccessKeyId"]
+
+    aws.iam._client.meta.events.register("before-call.iam.CreateAccessKey", ask_twice)
+    identity.ensure_user(aws, p)
+    assert lost[0] not in key_ids(aws, p)
+    assert identity.verify_user(aws, p).require() and key_in_use(aws, p)

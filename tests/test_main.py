@@ -1,8 +1,10 @@
 """The command line as a shell sees it: exit status, one sentence, no traceback."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ def runbook(tmp_path):
             command, cwd=tmp_path, env={**environment, **more}, capture_output=True, text=True, timeout=120
         )
 
+    run.environment = environment
     yield run
     run("cloud", "down")
 
@@ -125,3 +128,31 @@ def test_params_are_listed(capsys):
     shown = capsys.readouterr().out
     for name in type(load("blog")).model_fields:
         assert name in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_with_4_and_leaves_no_kernel(runbook, tmp_path, number):
+    command = [sys.executable, "-m", "runbook", "run", "blog"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=runbook.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline().startswith("00_start_here")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not (kernels := children.read_text().split()):
+            assert process.poll() is None
+        process.send_signal(number)
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == 4
+    assert said.startswith("runbook: interrupted")
+    assert "Traceback" not in said
+    assert not [kernel for kernel in kernels if Path(f"/proc/{kernel}").exists()]
+
+
+def test_a_reader_that_ended_is_one_sentence(runbook, tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "runbook", "params"]
+    done = subprocess.run(command, env=runbook.environment, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == "runbook: the program that reads this output has ended\n"

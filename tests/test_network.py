@@ -7,7 +7,7 @@ from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend
 
 from runbook import network, vpc
-from runbook.errors import NotOurs, StepFailed
+from runbook.errors import AwsError, NotOurs, StepFailed
 
 BALANCER, NODE = "registry-balancer", "registry-node"
 OPEN_22 = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
@@ -208,3 +208,19 @@ def test_no_default_vpc(aws, p):
     with pytest.raises(StepFailed, match="aws ec2 create-default-vpc"):
         network.ensure_groups(aws, p)
     assert not network.destroy_groups(aws, p)
+
+
+@pytest.mark.moto
+def test_a_group_that_another_one_names_is_in_use(aws, p, monkeypatch):
+    network.ensure_groups(aws, p)
+    real, answers = aws.ec2.delete_security_group, [AwsError("ec2", "DeleteSecurityGroup", "InvalidGroup.InUse", "")]
+
+    def delete(**request):
+        if answers:
+            raise answers.pop()
+        return real(**request)
+
+    monkeypatch.setattr(aws.ec2, "delete_security_group", delete, raising=False)
+    monkeypatch.setattr("runbook.wait.time.sleep", lambda _: None)
+    assert network.destroy_groups(aws, p)
+    assert not answers and network.find_groups(aws, p) is None

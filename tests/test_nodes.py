@@ -5,10 +5,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from moto import mock_aws
 from moto.backends import get_backend
 from moto.core.responses import ActionResult
 from moto.ssm.responses import SimpleSystemManagerResponse
 
+import runbook
 from runbook import cluster, instances, network, nodes, roles, vpc
 from runbook.errors import AwsError, NotOurs, StepFailed, TimedOut
 from runbook.report import Text
@@ -495,3 +497,76 @@ def test_a_stopped_node_leaves_no_registration(ready, p, agents):
     agents()
     nodes.destroy_nodes(ready, p)
     assert not instances.registrations(ready, p)
+
+
+@pytest.mark.moto
+def test_a_zone_without_the_instance_type_is_left_out(p, account):
+    """us-east-1 has such a zone: it was there before the newer types."""
+    p = runbook.load(p.model_dump() | {"region": "us-east-1", "nodes": 6})
+    with mock_aws():
+        aws = runbook.connect(p)
+        prepare(aws, p)
+        aws.iam.create_instance_profile(InstanceProfileName=p.node_role)
+        for number in range(1, 7):
+            instances.launch(aws, p, instances.node_name(p, number), user_data="")
+        zones = [i["Placement"]["AvailabilityZone"][-1] for _, i in sorted(instances.read(aws, p).nodes.items())]
+    assert zones == ["a", "b", "c", "d", "f", "a"]
+
+
+@pytest.mark.moto
+def test_an_instance_type_that_the_region_lacks(ready, p):
+    ready.iam.create_instance_profile(InstanceProfileName=p.node_role)
+    wrong = p.model_copy(update={"instance_type": "t3.smal"})
+    with pytest.raises(StepFailed, match="t3.smal.*eu-central-1.*instance_type in"):
+        instances.launch(ready, wrong, NODE_1, user_data="")
+
+
+@pytest.mark.moto
+def test_tasks_of_a_lost_agent_do_not_hold_a_drain_up(ready, p, agents, monkeypatch):
+    nodes.ensure_nodes(ready, two(p))
+    first, second = (i["InstanceId"] for i in instances.read(ready, two(p)).live)
+    for item in get_backend("ecs")[ACCOUNT][REGION].container_instances["registry"].values():
+        if item.ec2_instance_id == second:
+            item.agent_connected, item.running_tasks_count = False, 1
+    monkeypatch.setattr(instances, "_DRAIN_SECONDS", 0)
+    instances.terminate(ready, two(p), instances.read(ready, two(p)).live)
+    assert not instances.read(ready, two(p)).live
+
+
+@pytest.mark.moto
+def test_a_registration_that_ecs_removes_meanwhile(ready, p, agents, monkeypatch):
+    nodes.ensure_nodes(ready, p)
+    ready.ec2.stop_instances(InstanceIds=[instances.read(ready, p).nodes[NODE_1]["InstanceId"]])
+    agents()
+    real = ready.ecs.deregister_container_instance
+
+    def removed_just_before(**request):
+        real(**request)
+        raise AwsError("ecs", "DeregisterContainerInstance", "InvalidParameterException", "instance not found")
+
+    monkeypatch.setattr(ready.ecs, "deregister_container_instance", removed_just_before, raising=False)
+    nodes.destroy_nodes(ready, p)
+    assert not instances.registrations(ready, p)
+
+
+@pytest.mark.moto
+def test_a_registration_whose_instance_ec2_has_forgotten(ready, p, agents):
+    """A node that was stopped and then terminated by hand: EC2 shows it for an hour, ECS for ever."""
+    nodes.ensure_nodes(ready, p)
+    instance = instances.read(ready, p).nodes[NODE_1]["InstanceId"]
+    ready.ec2.stop_instances(InstanceIds=[instance])
+    agents()
+    ready.ec2.terminate_instances(InstanceIds=[instance])
+    get_backend("ec2")[ACCOUNT][REGION].reservations.clear()
+    assert set(instances.registrations(ready, p)) == {instance}
+    nodes.destroy_nodes(ready, p)
+    assert not instances.registrations(ready, p)
+
+
+@pytest.mark.moto
+def test_a_lost_node_of_somebody_else_stays_registered(ready, p, agents):
+    theirs = ready.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    ecs = get_backend("ecs")[ACCOUNT][REGION]
+    ecs.register_container_instance("registry", theirs).agent_connected = False
+    nodes.destroy_nodes(ready, p)
+    assert set(instances.registrations(ready, p)) == {theirs}

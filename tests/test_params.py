@@ -137,3 +137,18 @@ def test_the_certificate_folder_is_below_the_home_unless_absolute(monkeypatch, t
     assert str(load(changed(certificate="/etc/x")).certificate_folder) == "/etc/x"
     arn = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
     assert load(changed(certificate=arn)).certificate_folder is None
+
+
+def test_a_region_that_the_registrys_s3_driver_does_not_know():
+    with pytest.raises(ParamsError, match="region.*af-south-1.*registry:2.8.3.*eu-central-1.*configured_by: image"):
+        load(changed(region="af-south-1"))
+    own = {"image": "example/registry:1", "configured_by": "image"}
+    assert load(changed(region="af-south-1", **own)).region == "af-south-1"
+
+
+def test_a_yaml_error_names_the_line_and_shows_nothing_of_it(tmp_path):
+    file = tmp_path / "x.yml"
+    file.write_text("params:\n  users:\n    builder: 'hunter2\n  nodes: 1\n")
+    with pytest.raises(ParamsError, match=r"x.yml: not valid YAML: .*, line \d") as caught:
+        load(file)
+    assert "hunter2" not in str(caught.value)

@@ -1,5 +1,6 @@
 """All the steps together, on the embedded cloud with the real registry program behind a real HAProxy."""
 
+import json
 import os
 import signal
 
@@ -9,7 +10,7 @@ from account import dump
 from runbook import clients, htpasswd, identity, load, local, paths, plan, registry, service, storage, wait
 from runbook.errors import NotOurs, ParamsError
 from runbook.local.furnish import furnish
-from runbook.secret import Secret
+from runbook.secretsmanager import read_secret
 
 pytestmark = pytest.mark.embedded
 
@@ -96,7 +97,7 @@ def running_tasks(aws, p):
     return aws.ecs.all("list_tasks", "taskArns", cluster=p.cluster_name, serviceName=p.service_name)
 
 
-def registry_processes(home):
+def registry_processes():
     """Pids of the registry programs of this module's own cloud (its nodes' addresses are in their environment)."""
     pids = []
     for entry in os.scandir("/proc"):
@@ -113,9 +114,9 @@ def registry_processes(home):
     return pids
 
 
-def test_a_killed_registry_is_replaced_and_the_events_say_so(aws, p, home):
+def test_a_killed_registry_is_replaced_and_the_events_say_so(aws, p):
     before = running_tasks(aws, p)
-    (pid,) = registry_processes(home)
+    (pid,) = registry_processes()
     os.kill(pid, signal.SIGKILL)
 
     def look():
@@ -149,12 +150,19 @@ def test_a_change_behind_its_back_is_named_and_mended_alone(aws, p):
     assert not plan.changes(aws, p)
 
 
-def test_a_lost_key_is_made_anew(aws, p):
+def test_a_lost_key_is_made_anew_and_reaches_the_registry(aws, p):
     for key in aws.iam.all("list_access_keys", "AccessKeyMetadata", UserName=p.user_name):
         aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key["AccessKeyId"])
     assert identity.verify_user(aws, p).changes
     assert identity.ensure_user(aws, p)
-    assert identity.verify_user(aws, p).require()
+    assert {row.title for row in plan.changes(aws, p).rows if row} == {"task definition registry"}
+    for step in plan.STEPS:
+        step.ensure(aws, p)
+    assert not plan.changes(aws, p)
+    stored = json.loads(read_secret(aws, p, p.key_secret).reveal())
+    (pid,) = registry_processes()
+    with open(f"/proc/{pid}/environ") as environment:
+        assert f"REGISTRY_STORAGE_S3_ACCESSKEY={stored['accesskey']}" in environment.read().split("\0")
 
 
 def test_the_destruction_of_another_deployment_touches_nothing(aws, p):
@@ -201,7 +209,7 @@ def test_no_secret_shows_in_the_process_list(aws, p):
     shown = "\n".join(lines)
     assert "registry" in shown
     for secret in [*known, *held]:
-        assert Secret(secret).reveal() not in shown
+        assert secret not in shown
 
 
 def test_the_project_is_found_from_any_folder(tmp_path, monkeypatch, p):

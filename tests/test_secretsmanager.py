@@ -53,3 +53,11 @@ def test_destroyed_frees_the_name(aws, p):
     vault.write_secret(aws, p, "registry/x", Secret("one"), "a test")
     assert "destroyed" in repr(vault.destroy_secret(aws, p, "registry/x"))
     vault.write_secret(aws, p, "registry/x", Secret("two"), "a test")
+
+
+def test_a_foreign_secret_that_is_being_deleted_is_not_brought_back(aws, p):
+    aws.secretsmanager.create_secret(Name="registry/x", SecretString="theirs")
+    aws.secretsmanager.delete_secret(SecretId="registry/x", RecoveryWindowInDays=7)
+    with pytest.raises(NotOurs):
+        vault.write_secret(aws, p, "registry/x", Secret("ours"), "a test")
+    assert aws.secretsmanager.describe_secret(SecretId="registry/x")["DeletedDate"]

@@ -480,3 +480,27 @@ def with_service(aws, p):
 def test_a_killed_destroy_is_completed(crash_everywhere, scheduler):
     writes = crash_everywhere(service.destroy_service, gone, prepare=with_service)
     assert writes == ["ecs UpdateService", "ecs DeleteService"]
+
+
+@pytest.mark.pure
+def test_no_rebalancing_which_ecs_refuses_where_a_service_may_not_exceed_its_count(p):
+    assert service.want_service(p)["availabilityZoneRebalancing"] == "DISABLED"
+
+
+@pytest.mark.moto
+def test_destroy_does_not_wait_for_tasks_of_a_node_that_is_lost(aws, p, ready, monkeypatch):
+    """ECS cannot stop a task whose agent is away, such as on a stopped instance: the nodes' tear-down ends it."""
+    service.ensure_service(aws, p)
+    for node in ready.backend.container_instances[p.cluster_name].values():
+        node.agent_connected = False
+    aws.ecs._client.meta.events.register(
+        "after-call.ecs.DeleteService", lambda **_: setattr(one(ready), "status", "DRAINING")
+    )
+    naps = []
+    monkeypatch.setattr(wait.time, "sleep", naps.append)
+    assert repr(service.destroy_service(aws, p)) == "- service registry: destroyed"
+    assert described(aws, p)["status"] == "DRAINING" and not naps
+
+
+def one(scheduler):
+    return next(iter(scheduler.backend.services.values()))

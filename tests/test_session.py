@@ -3,7 +3,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 import runbook
-from runbook import errors
+from runbook import errors, local
 from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, translate
 
 pytestmark = pytest.mark.moto
@@ -82,5 +82,45 @@ def test_a_stopped_embedded_cloud_is_one_sentence(monkeypatch, tmp_path):
         runbook.connect(runbook.load("blog"))
 
 
+def test_the_embedded_cloud_sees_no_aws_setting_of_the_caller(monkeypatch, tmp_path):
+    """The account, the regions and the CA bundle of a profile are for AWS; here the endpoint is all that counts."""
+    (tmp_path / "config").write_text("[default\nthis is no config file\n")
+    for name, value in {
+        "AWS_PROFILE": "nonsense",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_CA_BUNDLE": "/nonsense",
+        "AWS_ENDPOINT_URL": "nonsense",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "AWS_MAX_ATTEMPTS": "nonsense",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    cloud = local.Running("http://127.0.0.1:9", "/nowhere/ca.pem", 0)
+    monkeypatch.setattr(local, "running", lambda: cloud)
+    aws = runbook.connect(runbook.load("blog"))
+    assert aws.s3.meta.endpoint_url == aws.sts.meta.endpoint_url == cloud.endpoint
+    assert aws.sts.meta.config.retries["total_max_attempts"] == 5
+    assert aws.region == "eu-central-1"
+
+
 def test_an_error_in_a_notebook_is_its_sentence():
     assert errors.StepFailed("do this")._render_traceback_() == ["StepFailed: do this"]
+
+
+def test_a_profile_that_is_not_there_is_one_sentence(p, account, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(CloudError, match="nobody.*AWS_PROFILE"):
+        runbook.connect(runbook.load(p.model_dump() | {"cloud": "aws"}))
+
+
+def test_a_permission_has_the_name_that_a_policy_has(aws, monkeypatch):
+    monkeypatch.setattr(
+        aws.elb._client, "describe_load_balancers", lambda **_: (_ for _ in ()).throw(client_error("AccessDenied"))
+    )
+    with pytest.raises(Denied, match="needs the permission elasticloadbalancing:DescribeLoadBalancers"):
+        aws.elb.describe_load_balancers()
+
+
+def test_s3_tells_a_dead_login_by_a_bare_400():
+    bare = ClientError({"Error": {"Code": "400", "Message": "Bad Request"}}, "HeadBucket")
+    assert isinstance(translate(bare, "s3", "HeadBucket", "AWS"), Expired)

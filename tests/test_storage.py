@@ -5,7 +5,7 @@ import pytest
 
 import runbook
 from runbook import storage
-from runbook.errors import Denied, NotOurs, StepFailed
+from runbook.errors import AwsError, Denied, NotOurs, StepFailed
 
 pytestmark = pytest.mark.moto
 
@@ -289,3 +289,56 @@ def test_what_the_registry_stored_is_told_by_repository(aws, p):
             "team/app": {"tags": ["1.0", "2.0"], "manifests": 1, "blobs": 2},
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("operation", "key", "shown"),
+    [
+        (
+            "GetBucketLifecycleConfiguration",
+            "Rules",
+            "S3 does not show yet: bucket elastic-io-registry: LifecycleRules",
+        ),
+        ("GetBucketTagging", "TagSet", "S3 does not show our tag yet"),
+    ],
+)
+def test_settings_that_s3_shows_late_are_waited_for(aws, p, monkeypatch, capsys, operation, key, shown):
+    late = []
+    aws.s3._client.meta.events.register("after-call.s3.PutBucketLifecycleConfiguration", lambda **_: late.extend("xx"))
+
+    def answer(parsed, **_):
+        if late:
+            late.pop()
+            parsed.pop(key)
+
+    aws.s3._client.meta.events.register(f"after-call.s3.{operation}", answer)
+    monkeypatch.setattr("runbook.wait.time.sleep", lambda _: None)
+    storage.ensure_bucket(aws, p)
+    assert shown in capsys.readouterr().err
+    assert not late and storage.verify_bucket(aws, p).require()
+
+
+def test_a_name_that_was_just_given_up_is_waited_for(aws, p, monkeypatch):
+    real, answers = aws.s3.create_bucket, [AwsError("s3", "CreateBucket", "OperationAborted", "conflicting")] * 2
+
+    def create_bucket(**request):
+        if answers:
+            raise answers.pop()
+        return real(**request)
+
+    monkeypatch.setattr(aws.s3, "create_bucket", create_bucket, raising=False)
+    monkeypatch.setattr("runbook.wait.time.sleep", lambda _: None)
+    storage.ensure_bucket(aws, p)
+    assert not answers and storage.verify_bucket(aws, p).require()
+
+
+def test_a_lost_reply_of_the_creation_does_no_harm(aws, p, monkeypatch):
+    real = aws.s3.create_bucket
+
+    def asked_twice(**request):
+        real(**request)
+        return real(**request)
+
+    monkeypatch.setattr(aws.s3, "create_bucket", asked_twice, raising=False)
+    storage.ensure_bucket(aws, p)
+    assert storage.verify_bucket(aws, p).require()

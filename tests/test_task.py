@@ -8,7 +8,7 @@ from moto.ecs.models import ecs_backends
 
 import runbook
 from runbook import revisions, roles, secretsmanager, task
-from runbook.errors import NotOurs, StepFailed
+from runbook.errors import AwsError, Denied, NotOurs, StepFailed
 from runbook.secret import Secret, generate
 
 BLOG = {
@@ -142,12 +142,23 @@ def test_ecs_is_given_full_arns(aws, p):
     task.ensure_task(aws, p)
     definition = newest(aws, p)
     assert definition["executionRoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/registry-execution"
-    key, http = (secretsmanager.find_secret(aws, p, name)["ARN"] for name in (p.key_secret, p.http_secret))
+    key, http = (secretsmanager.find_secret(aws, p, name) for name in (p.key_secret, p.http_secret))
     assert [secret["valueFrom"] for secret in inside(definition)["secrets"]] == [
-        f"{key}:accesskey::",
-        f"{key}:secretkey::",
-        http,
+        f"{key['ARN']}:accesskey::{key['VersionId']}",
+        f"{key['ARN']}:secretkey::{key['VersionId']}",
+        f"{http['ARN']}:::{http['VersionId']}",
     ]
+
+
+@pytest.mark.moto
+def test_a_new_version_of_the_key_is_a_new_revision(aws, p):
+    add_key(aws, p)
+    task.ensure_task(aws, p)
+    add_key(aws, p)
+    assert "secretsmanager:registry/s3-key:secretkey (an older version)" in task.verify_task(aws, p).failures()
+    assert task.ensure_task(aws, p)
+    assert newest(aws, p)["revision"] == 2
+    assert not task.ensure_task(aws.read_only(), p)
 
 
 @pytest.mark.moto
@@ -377,3 +388,50 @@ def test_a_killed_destroy_is_completed(crash_everywhere, p):
         secretsmanager.write_secret(aws, p, p.http_secret, generate(), "http")
 
     assert len(crash_everywhere(task.destroy_task, nothing_left, prepare=prepare)) == 6
+
+
+@pytest.mark.moto
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [("ClientException", "Role is not valid"), ("AccessDeniedException", "not authorized to perform: iam:PassRole on")],
+)
+def test_ecs_may_not_know_the_new_role_at_once(aws, p, monkeypatch, code, message):
+    add_key(aws, p)
+    kind = Denied if code.startswith("AccessDenied") else AwsError
+    real, answers = aws.ecs.register_task_definition, [kind("ecs", "RegisterTaskDefinition", code, message)] * 2
+
+    def register(**request):
+        if answers:
+            raise answers.pop()
+        return real(**request)
+
+    monkeypatch.setattr(aws.ecs, "register_task_definition", register, raising=False)
+    monkeypatch.setattr("runbook.wait.time.sleep", lambda _: None)
+    task.ensure_task(aws, p)
+    assert not answers and task.verify_task(aws, p).require()
+
+
+@pytest.mark.moto
+def test_a_task_definition_that_ecs_refuses_is_not_waited_for(aws, p, monkeypatch):
+    add_key(aws, p)
+
+    def register(**_):
+        raise AwsError("ecs", "RegisterTaskDefinition", "ClientException", "Invalid setting for container")
+
+    monkeypatch.setattr(aws.ecs, "register_task_definition", register, raising=False)
+    with pytest.raises(AwsError, match="Invalid setting"):
+        task.ensure_task(aws, p)
+
+
+@pytest.mark.moto
+def test_a_revision_that_is_listed_late_as_inactive_is_deleted_too(aws, p, monkeypatch):
+    add_key(aws, p)
+    task.ensure_task(aws, p)
+    real = aws.ecs.all
+
+    def late(operation, key, **asked):
+        return [] if asked.get("status") == "INACTIVE" else real(operation, key, **asked)
+
+    monkeypatch.setattr(aws.ecs, "all", late, raising=False)
+    task.destroy_task(aws, p)
+    assert real("list_task_definitions", "taskDefinitionArns", status="INACTIVE") == []

@@ -19,29 +19,10 @@ STOP_TIMEOUT = 30  # seconds from SIGTERM to SIGKILL, the ECS agent's default
 EPHEMERAL = range(32768, 61000)  # where Docker takes a host port from when a mapping names none
 
 # What is honoured or changes nothing that a container can see. `cpu` and `memory` count for placement; no limit is set.
-CONTAINER_FIELDS = {
-    *(
-        "name",
-        "image",
-        "cpu",
-        "memory",
-        "memoryReservation",
-        "essential",
-        "portMappings",
-        "environment",
-        "secrets",
-    ),
-    *(
-        "command",
-        "entryPoint",
-        "workingDirectory",
-        "user",
-        "readonlyRootFilesystem",
-        "mountPoints",
-        "stopTimeout",
-    ),
-    *("logConfiguration", "dockerLabels"),
-}
+CONTAINER_FIELDS = set(
+    "name image cpu memory memoryReservation essential portMappings environment secrets command entryPoint "
+    "workingDirectory user readonlyRootFilesystem mountPoints stopTimeout logConfiguration dockerLabels".split()
+)
 MAPPING_FIELDS = {"containerPort", "hostPort", "protocol", "name", "appProtocol"}
 OVERRIDE_FIELDS = {"name", "command", "environment"}
 

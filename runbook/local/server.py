@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from . import rules, sandbox, state
+from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
 from .inside import s3
@@ -98,18 +98,26 @@ def main(port: int, lock: int) -> int:
 
 
 def listen(home: Path, port: int) -> tuple[Place, socket.socket, socket.socket]:
-    """The first free block, a listening socket in it, and the lock on it; CloudError if the port is taken everywhere.
+    """The first free block, a listening socket in it, and the lock on it; CloudError if a port is taken everywhere.
+
+    Free is a block whose first balancer could have its HTTPS port, too: one that could not would never be in service.
 
     The lock is an abstract Unix socket (unix(7)): it lives in the network namespace, as the loopback addresses do,
     and the kernel takes it back whatever way this process ends.
     """
+    wanted = port
     for block in state.BLOCKS:
         place = Place(home, block, port)
         claim, listening = socket.socket(socket.AF_UNIX), socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             claim.bind(f"\0runbook-cloud-{block}")
-            listening.bind((place.address, port))
+            wanted = port
+            listening.bind((place.address, wanted))
+            wanted = haproxy.bound_port(443)
+            with socket.socket() as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind((place.balancer_address(1), wanted))
         except PermissionError as error:
             raise CloudError(f"port {port} may not be used by this user; name one above 1023") from error
         except OSError as error:
@@ -120,7 +128,7 @@ def listen(home: Path, port: int) -> tuple[Place, socket.socket, socket.socket]:
             continue
         listening.listen(128)
         return place, listening, claim
-    raise CloudError(f"port {port} is in use on every loopback address: stop what listens there, or name another port")
+    raise CloudError(f"port {wanted} is in use on every loopback address: stop what listens there, then again")
 
 
 def try_sandbox() -> None:
