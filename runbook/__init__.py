@@ -3,7 +3,8 @@
 `load` a params file, `connect`, then `want_x`, `find_x`, `ensure_x`, `verify_x`, `destroy_x` of each step's module.
 """
 
-from .params import Params, load
+from .params import Params
+from .params_file import load
 from .session import AWS, connect
 
 __all__ = ["AWS", "Params", "connect", "load"]

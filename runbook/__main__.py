@@ -9,7 +9,8 @@ import signal
 import sys
 
 from .errors import EXIT_CHANGES, EXIT_FAILED, EXIT_INTERRUPTED, ParamsError, RunbookError
-from .params import Params, load
+from .params import Params
+from .params_file import load
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,110 @@
+"""Reads a params file: strict YAML into `Params`, or a sentence with the file, the line, the key and what is right."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from . import paths
+from .errors import ParamsError
+from .params import Params
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with fewer surprises: no duplicate keys, no aliases, only true/false are booleans, no octal, no dates."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases (*name) are not used here, line {self.peek_event().start_mark.line + 1}")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(f"a key must be a plain word, line {key.start_mark.line + 1}")
+            if key.value in seen:
+                raise yaml.YAMLError(f"the key `{key.value}` stands twice, line {key.start_mark.line + 1}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("null", r"null|~|", "n~"),
+    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?[0-9]+\.[0-9]+", "-+0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def load(params: str | Path | dict[str, Any]) -> Params:
+    """Params from a name (`blog` → params/blog.yml), a path, or a mapping as papermill injects it.
+
+    Raises ParamsError, which names the file, the key and what would be right; nothing has been called then.
+    """
+    if isinstance(params, dict):
+        return _model(params.get("params", params), "the params", None)
+    path = Path(params)
+    if path.suffix not in (".yml", ".yaml"):
+        path = paths.PARAMS / f"{params}.yml"
+    shown = str(path.relative_to(paths.PROJECT)) if path.is_relative_to(paths.PROJECT) else str(path)
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in paths.PARAMS.glob("*.yml")))
+        raise ParamsError(f"{shown}: no such params file; params/ has: {known}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{shown}: cannot be read: {error}") from None
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader, made stricter)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{shown}: not valid YAML: {_yaml_problem(error)}") from None
+    if not isinstance(content, dict) or list(content) != ["params"]:
+        raise ParamsError(f"{shown}: exactly one key at the top is expected: params")
+    return _model(content["params"], shown, text)
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """PyYAML's own text quotes the line, in which a password may stand by mistake."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"{', '.join(filter(None, (error.context, error.problem)))}, line {mark.line + 1}"
+
+
+def _model(content: Any, source: str, text: str | None) -> Params:
+    if not isinstance(content, dict):
+        raise ParamsError(f"{source}: params must be a mapping of keys to values, see params/blog.yml")
+    try:
+        p = Params.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError("\n".join(_sentence(e, source, text) for e in error.errors())) from None
+    p._source = source
+    return p
+
+
+def _sentence(error: dict[str, Any], source: str, text: str | None) -> str:
+    """One validation error with its file, line, key and what would be right; never the value of a secret."""
+    key = ".".join(str(part) for part in error["loc"])
+    where = source + (f" line {_line(text, key)}" if text and _line(text, key) else "")
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, Params.model_fields, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else "every key is listed by: python -m runbook params"
+        return f"{where}: unknown key `{key}`; {hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{where}: `{key}` is missing ({Params.model_fields[key].description})"
+    if not key:
+        return f"{where}: {message}"
+    return f"{where}: `{key}`: {message[0].lower() + message[1:]}"
+
+
+def _line(text: str, key: str) -> int | None:
+    name = re.escape(key.split(".")[0])
+    match = re.search(rf"^\s+{name}\s*:", text, re.MULTILINE)
+    return text.count("\n", 0, match.start()) + 1 if match else None
