@@ -9,11 +9,13 @@ help: ## this list
 run: $(VENV)/.ready ## run notebooks 00 to 07 on params/$(PARAMS).yml; the registry stays up
 	@$(RUNBOOK) run $(PARAMS)
 
-down: $(VENV)/.ready ## stop the embedded cloud; its account and images are gone then
-	@$(RUNBOOK) cloud down
+down: ## stop the embedded cloud; its account and images are gone then
+	@if [ -x $(VENV)/bin/python ]; then $(RUNBOOK) cloud down; fi
 
 lab: $(VENV)/.ready ## open JupyterLab on notebook 00
-	@$(VENV)/bin/jupyter lab --ip=127.0.0.1 notebooks/00_start_here.ipynb
+	@$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+		notebooks/00_start_here.ipynb
 
 test: $(VENV)/.ready lint ## all the tests
 	@$(VENV)/bin/python -m pytest

@@ -3,8 +3,6 @@
 
 import argparse
 import os
-import shlex
-import shutil
 import signal
 import sys
 
@@ -47,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cloud = command("cloud", _cloud, "the embedded cloud on this computer: up, down or status")
     cloud.add_argument("action", choices=("up", "down", "status"))
+    cloud.add_argument("params", nargs="?", help="with up: put in it what a person brings for these params, too")
     with_params(command("run", _run, "run the notebooks 00 to 07 headless, and say where the registry is"))
     with_params(command("plan", _plan, "what the notebooks would change; exit status 3 if anything"))
     with_params(command("verify", _verify, "every thing as wanted, and the registry as its clients see it"))
@@ -60,9 +59,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _cloud(options: argparse.Namespace) -> int:
-    from . import local
+    from . import local, plan
 
     if options.action == "up":
+        if options.params:
+            plan.start(load(options.params))
         print(f"the embedded cloud is up at {local.up().endpoint}")
     elif options.action == "down":
         print("the embedded cloud is down" if local.down() else "the embedded cloud was not running")
@@ -74,39 +75,17 @@ def _cloud(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import headless, plan
+    from . import clients, headless, plan
 
     p = load(options.params)
-    plan.start(p)
+    aws = plan.start(p)
     folder, results = headless.run(p)
-    print(f"\nreport    {_shown(folder / 'report.md')}")
+    print(f"\nreport    {folder}/report.md")
     if not all(result.ok for result in results):
         print("The run stopped. Mend what the last line says, then run the same command again.", file=sys.stderr)
         return EXIT_FAILED
-    _say_where(p, options.params)
+    print(clients.instructions(aws, p, params=options.params))
     return 0
-
-
-def _say_where(p: Params, params: str) -> None:
-    from .session import connect
-
-    aws = connect(p)
-    host, port = aws.locate(p.domain)
-    address = host if port == 443 else f"{host}:{port}"
-    user = next(iter(p.users))
-    secret = f"{shlex.quote(_shown(sys.executable))} -m runbook password {shlex.quote(params)} {shlex.quote(user)}"
-    login = f"login {address} --username {shlex.quote(user)} --password-stdin"
-    print(f"registry  https://{address}" + (f"  ({p.domain}; CA: {_shown(aws.ca)})" if aws.ca else ""))
-    print(f"log in    {secret} | docker {login}")
-    if not shutil.which("docker") and shutil.which("skopeo"):
-        trust = f"SSL_CERT_FILE={shlex.quote(_shown(aws.ca))} " if aws.ca else ""
-        print(f"or        {secret} | {trust}skopeo {login}  (docker is not installed here)")
-
-
-def _shown(path) -> str:
-    """A path as one would type it here: relative when it is below the current folder."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def _plan(options: argparse.Namespace) -> int:

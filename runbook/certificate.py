@@ -170,7 +170,11 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise _wrong(path, "is not there; `certificate` in the params names a folder in certbot's layout") from None
+        raise _wrong(
+            path,
+            "is not there; `certificate` in the params names a folder in certbot's layout "
+            "(on the embedded cloud notebook 00_start_here makes it)",
+        ) from None
     except OSError as error:
         raise _wrong(path, f"cannot be read: {error.strerror}") from None
 

@@ -4,20 +4,23 @@ import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from . import image
 from .params import Params
-from .report import Report
+from .report import Report, Text
 from .secret import Login
 from .session import AWS
 
 TAG = "skopeo"
 LAYER = 6 * 1024 * 1024  # bytes: more than one of the registry's 5 MiB chunks in S3
 TIMEOUT = 300  # seconds for one program
+_SHOWN = len("sha256:") + 12  # of a digest
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'  # a value in a log line of docker's and skopeo's
 
 
@@ -28,6 +31,26 @@ def address(aws: AWS, p: Params) -> str:
     """
     host, port = aws.locate(p.domain, 443)
     return host if port == 443 else f"{host}:{port}"
+
+
+def instructions(aws: AWS, p: Params, *, params: str = "") -> Text:
+    """The registry's address for clients on this computer, and the line that logs docker in (`params` as typed)."""
+    registry, user = address(aws, p), next(iter(p.users))
+    python = shlex.quote(_as_typed(sys.executable))
+    trust = f"  ({p.domain}; CA: {_as_typed(aws.ca)})" if aws.ca else ""
+    password = f"log in    {python} -m runbook password {shlex.quote(params or p.source)} {user} |"
+    login = f"login {registry} --username {user} --password-stdin"
+    lines = [f"registry  https://{registry}{trust}", f"{password} docker {login}"]
+    if not shutil.which("docker"):
+        ca = f"SSL_CERT_FILE={shlex.quote(_as_typed(aws.ca))} " if aws.ca else ""
+        lines += ["docker is not installed here; the same with skopeo:", f"{password} {ca}skopeo {login}"]
+    return Text("\n".join(lines))
+
+
+def _as_typed(path: str) -> str:
+    """Relative where it is below the current folder."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
 
 
 def docker_login(aws: AWS, p: Params, login: Login) -> Report:
@@ -77,7 +100,7 @@ def skopeo_round_trip(aws: AWS, p: Params, login: Login) -> Report:
                 return report
         manifest, digests = image.read_digests(folder / "pulled")
     wanted = {made.digest, *map(image.digest, made.blobs.values())}
-    report = report.check("manifest", manifest == made.digest, made.digest, manifest)
+    report = report.check("manifest", manifest == made.digest, made.digest[:_SHOWN], manifest[:_SHOWN])
     return report.check("bytes", digests == wanted, _count(wanted, wanted), _count(wanted, digests))
 
 

@@ -52,7 +52,7 @@ def want_config(p: Params) -> Document:
     )
 
 
-def environment(p: Params) -> dict[str, str]:
+def environment(p: Params) -> Document:
     """The variables that make the image's config.yml mean `want_config(p)`, sorted by name.
 
     The stock image already says version, log, http and health as wanted. It stores in files: only REGISTRY_STORAGE
@@ -62,8 +62,8 @@ def environment(p: Params) -> dict[str, str]:
     config = want_config(p)
     wanted = _variables("REGISTRY_AUTH", config["auth"]) | _variables("REGISTRY_STORAGE", config["storage"])
     if p.configured_by == "image":
-        return {name: wanted[name] for name in _SET_OVER_IMAGE}
-    return dict(sorted({"REGISTRY_STORAGE": "s3", **wanted}.items()))
+        return Document({name: wanted[name] for name in _SET_OVER_IMAGE})
+    return Document(sorted({"REGISTRY_STORAGE": "s3", **wanted}.items()))
 
 
 def config_yml(p: Params) -> Text:

@@ -156,7 +156,13 @@ def _register_engine(sockets: str) -> None:
                 shutdown_kernel="immediate",
             )
             client.on_message = on_message
-            client.execute()
+            try:
+                client.execute()
+            finally:  # nbclient leaves a kernel behind that was starting at an interrupt
+                provisioner = client.km and client.km.provisioner
+                if provisioner and provisioner.process:
+                    provisioner.process.kill()
+                    provisioner.process.wait()
 
     papermill_engines.register("runbook", Engine)
 

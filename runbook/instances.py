@@ -175,7 +175,7 @@ def wait_until_joined(aws: AWS, p: Params, names: list[str]) -> None:
         found = read(aws, p)
         registered, online = registrations(aws, p), pings(aws, found.live)
         missing = {name: reason for name in names if (reason := _missing(p, found, name, registered, online))}
-        seen = [f"{len(names) - len(missing)} of {len(names)} nodes in the cluster"]
+        seen = [f"{len(names) - len(missing)} of {len(names)} in the cluster"]
         return (None if missing else True), "; ".join(seen + [f"{name} {why}" for name, why in missing.items()])
 
     wait.wait("nodes", look, timeout=_JOIN_SECONDS)

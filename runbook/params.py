@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from . import paths
+from .report import Document
 
 # https://docs.aws.amazon.com/general/latest/gr/rande.html (standard partition)
 _REGION = re.compile(
@@ -160,6 +161,9 @@ class Params(BaseModel):
         if self.configured_by == "environment" and self.major_version is None:
             raise ValueError("configured_by: environment needs the stock image (registry:2.…), your own has image")
         return self
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n{Document(self.model_dump())!r}"
 
     # What the steps need of one another, by name.
 

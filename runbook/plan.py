@@ -4,10 +4,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from . import balancer, certificate, cluster, dns, htpasswd, identity, network, nodes, service, storage, task
-from .errors import NotOurs, ParamsError, StepFailed
+from . import (
+    balancer,
+    certificate,
+    cluster,
+    dns,
+    htpasswd,
+    identity,
+    network,
+    nodes,
+    service,
+    storage,
+    task,
+    wait,
+)
+from .errors import NotOurs, ParamsError, ReadOnly, StepFailed
 from .params import Params
-from .report import Changes, Check, Document, Report
+from .report import Changes, Check, Report, Text
 from .session import AWS, connect
 
 
@@ -71,6 +84,8 @@ def start(p: Params) -> AWS:
 
         local.up()
         furnish(p)
+        with wait.Live() as live:
+            live.show("the embedded cloud is up", 0)
     return connect(p)
 
 
@@ -91,7 +106,8 @@ def _verified(step: Step, reader: AWS, p: Params) -> Report:
 
 def before(aws: AWS, p: Params, notebook: str) -> Report:
     """Before a notebook starts: one check a thing of the notebooks before it. Two digits are enough: `"03"`."""
-    report = Report(f"before notebook {notebook[:2]}")
+    where = f"{p.cloud}, account {aws.account}, {aws.region}"
+    report = Report(f"before notebook {notebook[:2]}").check("cloud", True, where, where)
     for step, found in zip(STEPS, verify(aws, p, until=notebook), strict=False):
         seen = "ok" if found else f"{_state(found)}: run notebook {step.notebook}"
         report = report.check(found.title, bool(found), "ok", seen)
@@ -138,6 +154,20 @@ _TODOS = {
 }
 
 
-def todos(p: Params) -> Document:
+def verify_destroyed(aws: AWS, p: Params) -> Report:
+    """Nothing is left: every destruction, tried in a read-only session, finds nothing that it would delete."""
+    report, reader = Report(f"{p.title}, destroyed"), aws.read_only()
+    for step in reversed(STEPS):
+        try:
+            rows = step.destroy(reader, p).rows
+        except ReadOnly:
+            report = report.check(step.thing, False, "absent", "still there")
+        else:
+            for row in rows:
+                report = report.check(row.title, True, "absent", ", ".join((row.word, *row.details)))
+    return report
+
+
+def todos(p: Params) -> Text:
     """The blog's four TODOs, and where this deployment stands with each."""
-    return Document(_TODOS)
+    return Text("\n".join(f"{name}\n    {state}" for name, state in _TODOS.items()))

@@ -1,6 +1,7 @@
 """What a step shows: documents, reports and changes, each with a text form (deterministic) and an HTML form."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -65,7 +66,7 @@ class Report:
         return self
 
     def failures(self) -> str:
-        return f"{self.title}: " + "; ".join(str(check) for check in self.checks if not check.ok)
+        return "\n  ".join((f"{self.title}:", *(str(check) for check in self.checks if not check.ok)))
 
     @property
     def changes(self) -> "Changes":
@@ -74,7 +75,8 @@ class Report:
         if self.absent:
             return Changes((Change(self.title, "+", "create"),))
         if wrong:
-            return Changes((Change(self.title, "~", "change", wrong),))
+            details = tuple(f"{check.name}: {check.found} → {check.wanted}" for check in wrong)
+            return Changes((Change(self.title, "~", "change", details),))
         return Changes((Change(self.title, "=", "nothing to change"),))
 
     def __repr__(self) -> str:
@@ -89,13 +91,15 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        body = ""
-        for check in self.checks:
-            mark = ("✔ ok", "--jp-success-color1") if check.ok else ("✘ differs", "--jp-error-color1")
-            body += f"<tr>{_cell(mark[0], color=mark[1])}"
-            body += f"{_cell(check.name)}{_cell(check.wanted)}{_cell(check.found)}</tr>"
-        caption = f"{self.title}: {'ok' if self else 'not ok'}"
-        return _table(caption, ("result", "check", "wanted", "found"), body)
+        rows = "".join(
+            f"<tr>{_mark(*_MARKS[check.ok])}{_cell(check.name, width=14)}"
+            + _cell(*((check.found,) if check.ok else (f"wanted: {check.wanted}", f"found: {check.found}")), width=20)
+            + "</tr>"
+            for check in self.checks
+        )
+        if not rows:
+            return f"<p><b>{escape(self.title)}: ok</b></p>"
+        return _table(f"{self.title}: {'ok' if self else 'not ok'}", ("result", "check", "found"), rows)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class Change:
     title: str
     mark: str
     word: str
-    checks: tuple[Check, ...] = ()
+    details: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.mark != "="
@@ -135,17 +139,15 @@ class Changes:
         lines = []
         for row in self.rows:
             lines.append(f"{row.mark} {row.title}: {row.word}")
-            lines += [f"    {check.name}: {check.found} → {check.wanted}" for check in row.checks]
+            lines += [f"    {detail}" for detail in row.details]
         return "\n".join(lines) or "nothing to change"
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f"<tr>{_cell(f'{row.mark} {row.word}')}{_cell(row.title)}"
-            + _cell(*(f"{c.name}: {c.found} → {c.wanted}" for c in row.checks))
-            + "</tr>"
+            f"<tr>{_mark(f'{row.mark} {row.word}', 'inherit')}{_cell(row.title, *row.details)}</tr>"
             for row in self.rows
         )
-        return _table("", ("change", "thing", "now → wanted"), body)
+        return _table("", ("change", "thing"), body)
 
 
 def destroyed(title: str, existed: bool) -> Changes:
@@ -155,19 +157,34 @@ def destroyed(title: str, existed: bool) -> Changes:
 
 def kept(title: str, why: str) -> Changes:
     """What a `destroy_x` left on purpose."""
-    return Changes((Change(title, "!", f"kept, {why}"),))
+    return Changes((Change(title, "!", "kept", (why,)),))
 
 
-def _cell(*lines: str, color: str = "") -> str:
-    style = "text-align:left" + (f";color:var({color})" if color else "")
-    return f'<td style="{style}">{"<br>".join(escape(line) for line in lines)}</td>'
+# The theme's colour, and one that stays where JupyterLab takes `var(…)` out: in notebooks that it does not trust.
+_MARKS = {
+    True: ("✔ ok", "#2e7d32;color:var(--jp-success-color1)"),
+    False: ("✘ differs", "#c62828;color:var(--jp-error-color1)"),
+}
 
 
-def _table(caption: str, columns: tuple[str, ...], body: str) -> str:
-    """A table with headers, whose colours are the theme's (JupyterLab's --jp-* variables)."""
+def _mark(word: str, color: str) -> str:
+    return f'<td style="text-align:left;vertical-align:top;white-space:nowrap;color:{color}">{escape(word)}</td>'
+
+
+def _cell(*lines: str, width: int = 0) -> str:
+    style = "text-align:left;vertical-align:top" + (f";min-width:{width}em" if width else "")
+    return f'<td style="{style}">{"<br>".join(_breakable(line) for line in lines)}</td>'
+
+
+def _breakable(text: str) -> str:
+    """Escaped; a long name or ARN may break after its punctuation instead of pushing the next column out."""
+    return re.sub(r"([._:/,])(?=\w)", r"\1<wbr>", escape(text))
+
+
+def _table(caption: str, columns: tuple[str, ...], rows: str) -> str:
     head = "".join(f'<th scope="col" style="text-align:left">{column}</th>' for column in columns)
-    caption = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    caption = f'<caption style="text-align:left;font-weight:bold">{escape(caption)}</caption>' if caption else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def words(value: Any) -> str:

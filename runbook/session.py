@@ -45,7 +45,7 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
         "aws_access_key_id": "embedded",
         "aws_secret_access_key": "embedded",  # noqa: S106 (any credentials are accepted on loopback)
     }
-    where = f"the embedded cloud at {cloud.endpoint}; start it with: python -m runbook cloud up"
+    where = f"the embedded cloud at {cloud.endpoint}; start it with: python -m runbook cloud up PARAMS"
     session = boto3.Session(region_name=p.region, botocore_session=_without_settings())
     return AWS(session, options, where, web.Embedded(cloud.endpoint, cloud.ca), read_only)
 

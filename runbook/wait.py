@@ -44,10 +44,11 @@ class Live:
             self._stream.write("\n")
 
     def show(self, text: str, elapsed: float) -> None:
+        passed = f" ({elapsed:.0f} s)" if elapsed >= 1 else ""
         if _in_kernel():
-            self._in_notebook(f"{text} ({elapsed:.0f} s)")
+            self._in_notebook(text + passed)
         elif self._stream.isatty():
-            self._stream.write(f"\r\x1b[2K{text} ({elapsed:.0f} s)")
+            self._stream.write(f"\r\x1b[2K{text}{passed}")
         elif text != self._last:
             self._stream.write(f"{text}\n")
         self._stream.flush()

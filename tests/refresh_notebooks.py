@@ -10,19 +10,14 @@ from nbclient import NotebookClient
 from runbook import local, paths
 
 
-def refresh(notebook):
-    """Execute one notebook where it lies, as JupyterLab does, and write it back without what changes by the hour."""
+def refresh(notebook, home):
+    """Execute one notebook where it lies, as JupyterLab does, and write it back without what is of this computer."""
     content = nbformat.read(notebook, as_version=4)
-    client = NotebookClient(
-        content,
-        timeout=600,
-        kernel_name="python3",
-        record_timing=False,
-        resources={"metadata": {"path": paths.NOTEBOOKS}},
-    )
-    client.execute()
+    resources = {"metadata": {"path": paths.NOTEBOOKS}}
+    NotebookClient(content, timeout=600, kernel_name="python3", record_timing=False, resources=resources).execute()
     content.metadata["language_info"] = {"name": "python"}
-    nbformat.write(content, notebook)
+    text = nbformat.writes(content).replace(home, ".cloud").replace(f"{paths.PROJECT}/", "")
+    notebook.write_text(text + "\n")
 
 
 def main():
@@ -31,7 +26,7 @@ def main():
         try:
             for notebook in sorted(paths.NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
                 print(notebook.name, flush=True)
-                refresh(notebook)
+                refresh(notebook, home)
         finally:
             local.down()
     return 0

@@ -292,7 +292,7 @@ def test_a_certificate_named_by_its_arn_is_checked_and_kept(aws):
     assert certificate.verify_certificate(aws, p).require()
     assert acm.certificate_arn(aws, p) == p.certificate
     assert repr(certificate.destroy_certificate(aws, p)) == (
-        "! certificate of registry.elastic.io: kept, it was in ACM before this deployment"
+        "! certificate of registry.elastic.io: kept\n    it was in ACM before this deployment"
     )
     assert certificate.verify_certificate(aws, p)
 

@@ -232,7 +232,7 @@ def test_another_invalid_parameter_is_not_waited_for(ready, p, agents, monkeypat
 def test_says_what_it_waits_for(ready, p, agents, monkeypatch):
     agents.joining = False
     monkeypatch.setattr(instances, "_JOIN_SECONDS", 0)
-    with pytest.raises(TimedOut, match="0 of 1 nodes in the cluster; registry-node-1 running, not registered"):
+    with pytest.raises(TimedOut, match="0 of 1 in the cluster; registry-node-1 running, not registered"):
         nodes.ensure_nodes(ready, p)
     agents.joining, agents.online = True, False
     agents()

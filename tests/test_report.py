@@ -29,7 +29,7 @@ def test_each_difference_is_named_once_and_alone():
     found = {**WANTED, "Encryption": {"Algorithm": "aws:kms", "Key": None}}
     report = compare("bucket x", WANTED, found)
     assert repr(report.changes) == "~ bucket x: change\n    Encryption.Algorithm: aws:kms → AES256"
-    with pytest.raises(VerificationFailed, match="bucket x: Encryption.Algorithm: wanted AES256, found aws:kms"):
+    with pytest.raises(VerificationFailed, match="bucket x:\n  Encryption.Algorithm: wanted AES256, found aws:kms"):
         report.require()
 
 
@@ -50,13 +50,13 @@ def test_html_escapes_and_has_words_and_headers():
     assert "<b>" not in html
     assert "&lt;i&gt;" in html
     assert "differs" in html
-    assert html.count('scope="col"') == 4
+    assert html.count('scope="col"') == 3
     assert "&lt;b&gt;" in Report("<b>").check("a", False, 1, 2).changes._repr_html_()
 
 
 def test_destroyed_says_what_was_there():
     shown = repr(destroyed("a", True) + destroyed("b", False) + kept("c", "it is not ours"))
-    assert shown == "- a: destroyed\n= b: absent\n! c: kept, it is not ours"
+    assert shown == "- a: destroyed\n= b: absent\n! c: kept\n    it is not ours"
 
 
 def test_documents_and_texts_show_themselves():
@@ -64,3 +64,10 @@ def test_documents_and_texts_show_themselves():
     assert Document(a=1) == {"a": 1}
     assert repr(Text("FROM x\n")) == "FROM x"
     assert repr(Changes()) == "nothing to change"
+
+
+def test_long_names_may_break_and_a_report_without_checks_is_a_line():
+    html = Report("x").check("container.registry", True, 1, "arn:aws:s3:::bucket/*")._repr_html_()
+    assert "container.<wbr>registry" in html
+    assert "arn:<wbr>aws:<wbr>s3:::<wbr>bucket/*" in html
+    assert Report("nothing <b>")._repr_html_() == "<p><b>nothing &lt;b&gt;: ok</b></p>"

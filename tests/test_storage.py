@@ -191,7 +191,7 @@ def test_images_are_kept_unless_told_so(aws, p):
     put(aws, p, "docker/registry/v2/x")
     kept = storage.destroy_bucket(aws, p)
     assert repr(kept) == (
-        "! bucket elastic-io-registry: kept, with the images in it "
+        "! bucket elastic-io-registry: kept\n    with the images in it "
         "(python -m runbook destroy … --images deletes them, too)"
     )
     assert aws.s3.get_object(Bucket=p.bucket, Key="docker/registry/v2/x")

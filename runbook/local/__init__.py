@@ -41,7 +41,7 @@ PROGRAMS = {
 START_SECONDS = 60
 STOP_SECONDS = 10
 ANSWER_SECONDS = 5
-DOWN = "the embedded cloud is not up; start it with: python -m runbook cloud up"
+DOWN = "the embedded cloud is not up; start it with notebook 00_start_here, or: python -m runbook cloud up PARAMS"
 
 
 @dataclass(frozen=True)

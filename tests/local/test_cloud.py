@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from runbook import local
-from runbook.local import state
+from runbook.local import haproxy, server, state
 from runbook.local.state import CloudError
 
 pytestmark = pytest.mark.embedded
@@ -103,6 +103,23 @@ def test_a_port_in_use_is_named(own_cloud):
         with pytest.raises(CloudError, match=f"^port {port} is in use"):
             own_cloud.up(port)
     assert own_cloud.up(port).endpoint.endswith(f":{port}")
+
+
+def test_the_port_of_the_balancers_in_use_is_named(tmp_path, monkeypatch):
+    with socket.socket() as taken, socket.socket() as free:
+        taken.bind(("0.0.0.0", 0))  # noqa: S104 (as above)
+        taken.listen()
+        free.bind(("127.0.0.1", 0))
+        https, port = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        monkeypatch.setattr(haproxy, "bound_port", {443: https}.get)
+        with pytest.raises(CloudError, match=f"^port {https} is in use"):
+            server.listen(tmp_path, port)
+        taken.close()
+        place, *sockets = server.listen(tmp_path, port)
+        assert place.port == port
+        for each in sockets:
+            each.close()
 
 
 def test_a_missing_program_is_named_with_its_package(own_cloud, monkeypatch):
