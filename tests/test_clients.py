@@ -128,3 +128,20 @@ def test_the_address_is_the_domain_where_port_443_is_reached(p):
             return domain, port
 
     assert clients.address(There(), p) == "registry.elastic.io"
+
+
+def test_the_instructions_hold_address_and_login_and_no_password(p, monkeypatch):
+    class Somewhere:
+        ca = "/somewhere/ca.pem"
+
+        def locate(self, domain, port):
+            return "127.20.2.1", 8443
+
+    monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    shown = repr(clients.instructions(Somewhere(), p, params="blog"))
+    assert "https://127.20.2.1:8443  (registry.elastic.io; CA: /somewhere/ca.pem)" in shown
+    login = "-m runbook password blog testuser | docker login 127.20.2.1:8443 --username testuser --password-stdin"
+    assert shown.endswith(login)
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    shown = repr(clients.instructions(Somewhere(), p, params="blog"))
+    assert "SSL_CERT_FILE=/somewhere/ca.pem skopeo login 127.20.2.1:8443" in shown

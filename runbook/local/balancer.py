@@ -232,6 +232,9 @@ class Proxy:
 
     def health(self) -> dict[str, elb.Health] | None:
         """What each registered instance's health is now; None between two looks."""
+        if self._error and (self._process is None or self._process.poll() is not None):
+            words = f"The load balancer itself does not run: {self._error}"
+            return dict.fromkeys(self._registered, elb.Health("OutOfService", "ELB", words))
         if self._model is None or time.monotonic() < self._next_look:
             return None
         self._next_look = time.monotonic() + LOOK_EVERY

@@ -456,6 +456,8 @@ def test_a_port_in_use_is_said_in_the_status(world):
         world.elb.create_load_balancer(LoadBalancerName=NAME, Listeners=[listener(81)], **zone)
         world.wait(lambda: world.balancers.status()["balancers"][0]["error"], "the error is seen")
         assert "8081" in world.balancers.status()["balancers"][0]["error"]
+        world.register(FIRST)
+        world.wait(lambda: "8081" in world.health()["Description"], "the instance's health says why")
     world.wait(lambda: world.connects(81), "it is served once the port is free")
 
 
