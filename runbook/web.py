@@ -43,7 +43,7 @@ class Embedded:
         except requests.RequestException as error:
             raise CloudError(f"no answer from the embedded cloud at {self.endpoint}") from error
         if answer.status_code != 200:
-            raise CloudError(f"{domain}: {answer.json()['error']}")
+            raise CloudError(answer.json()["error"])
         return answer.json()["address"], answer.json()["port"]
 
 

@@ -25,6 +25,8 @@ def resolve(name: str, port: int, balancer_at: Callable[[str], str | None]) -> t
             return address, haproxy.bound_port(port)
         following = _follow(zones, name, chain)
         if following.replace(".", "").isdecimal():
+            if not following.startswith("127."):
+                raise NameNotFound(f"{_arrows([*chain, following])}: not an address of this computer")
             return following, port
         chain.append(route53.plain(following))
     raise NameNotFound(f"{_arrows(chain)}: more than {LONGEST_CHAIN} links")

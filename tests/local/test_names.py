@@ -52,6 +52,14 @@ def test_an_address_is_an_answer(zone):
     assert names.resolve("host.example.com", 80, balancer_at) == ("127.20.1.7", 80)
 
 
+def test_an_address_outside_of_this_computer_is_none(zone):
+    zone("host.example.com", "A", "192.0.2.7")
+    with pytest.raises(
+        names.NameNotFound, match=r"host\.example\.com -> 192\.0\.2\.7: not an address of this computer"
+    ):
+        names.resolve("host.example.com", 443, balancer_at)
+
+
 def test_no_zone(zone):
     with pytest.raises(names.NameNotFound, match=r"x\.example\.org: no public hosted zone"):
         names.resolve("x.example.org", 443, balancer_at)
