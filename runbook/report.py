@@ -66,7 +66,8 @@ class Report:
         return self
 
     def failures(self) -> str:
-        return "\n  ".join((f"{self.title}:", *(str(check) for check in self.checks if not check.ok)))
+        wrong = [str(check) for check in self.checks if not check.ok]
+        return f"{self.title}: {wrong[0]}" if len(wrong) == 1 else "\n  ".join((f"{self.title}:", *wrong))
 
     @property
     def changes(self) -> "Changes":

@@ -201,7 +201,8 @@ def _settled(aws: AWS, p: Params) -> tuple[bool | None, str]:
         report = verify_bucket(aws, p)
     except NotOurs:
         return None, "S3 does not show our tag yet"
-    return (True, "as wanted") if report else (None, f"S3 does not show yet: {report.failures()}")
+    missing = ", ".join(check.name for check in report.checks if not check.ok)
+    return (None, f"S3 does not show yet: {missing}") if missing else (True, "as wanted")
 
 
 def _setting(aws: AWS, p: Params, name: str, absent: str) -> Any:

@@ -29,7 +29,7 @@ def test_each_difference_is_named_once_and_alone():
     found = {**WANTED, "Encryption": {"Algorithm": "aws:kms", "Key": None}}
     report = compare("bucket x", WANTED, found)
     assert repr(report.changes) == "~ bucket x: change\n    Encryption.Algorithm: aws:kms → AES256"
-    with pytest.raises(VerificationFailed, match="bucket x:\n  Encryption.Algorithm: wanted AES256, found aws:kms"):
+    with pytest.raises(VerificationFailed, match="bucket x: Encryption.Algorithm: wanted AES256, found aws:kms"):
         report.require()
 
 

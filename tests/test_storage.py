@@ -297,7 +297,7 @@ def test_what_the_registry_stored_is_told_by_repository(aws, p):
         (
             "GetBucketLifecycleConfiguration",
             "Rules",
-            "S3 does not show yet: bucket elastic-io-registry: LifecycleRules",
+            "S3 does not show yet: LifecycleRules",
         ),
         ("GetBucketTagging", "TagSet", "S3 does not show our tag yet"),
     ],

@@ -54,9 +54,7 @@ def test_an_address_is_an_answer(zone):
 
 def test_an_address_outside_of_this_computer_is_none(zone):
     zone("host.example.com", "A", "192.0.2.7")
-    with pytest.raises(
-        names.NameNotFound, match=r"host\.example\.com -> 192\.0\.2\.7: not an address of this computer"
-    ):
+    with pytest.raises(names.NameNotFound, match=r"192\.0\.2\.7: not an address of this computer"):
         names.resolve("host.example.com", 443, balancer_at)
 
 
