@@ -64,7 +64,7 @@ def docker_login(aws: AWS, p: Params, login: Login) -> Report:
     registry = address(aws, p)
     with tempfile.TemporaryDirectory(prefix="runbook-") as folder:
         # An empty PATH: docker would hand the password to any docker-credential-… program that it finds there.
-        environment = {"DOCKER_CONFIG": folder, "DOCKER_HOST": f"unix://{folder}/no-engine.sock", "PATH": folder}
+        environment = {"DOCKER_CONFIG": folder, "DOCKER_HOST": "unix:///nonexistent/docker.sock", "PATH": folder}
         command = [program, "login", registry, "--username", login.user, "--password-stdin"]
         found = _run(command, {**environment, "HOME": folder}, stdin=login.password.reveal())
     return _told(report, "docker login", found, {registry: p.domain}, "Login Succeeded")

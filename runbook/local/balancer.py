@@ -134,7 +134,7 @@ class Proxy:
             self._not_before = time.monotonic() + TRY_AGAIN_AFTER
         model = self._translate(balancer, servers)
         text = haproxy.configuration(model)
-        if (self._process and self._running == text) or text == self._refused or not model.listeners:
+        if (self._process and self._running == text) or text == self._refused:
             return
         if time.monotonic() >= self._not_before:
             self._start(model, text, keep_sessions=balancer.draining)
@@ -200,9 +200,12 @@ class Proxy:
             if not keep_sessions:
                 self._cut_sessions(model)
             self._finishing.append(self._process)
+        if running:
+            # One that was told to finish goes on listening when its successor cannot start; after the end of one
+            # that could, nobody is left at the socket, and HAProxy would not start without an answer.
+            command += ["-x", haproxy.STATS]
         if self._finishing:
-            # One that was told to finish goes on listening when its successor cannot start.
-            command += ["-x", haproxy.STATS, "-sf", *(str(each.pid) for each in self._finishing)]
+            command += ["-sf", *(str(each.pid) for each in self._finishing)]
         with open(self._folder / "haproxy.log", "ab") as out:
             self._log_begins = out.tell()
             self._process = sandbox.spawn(command, ENVIRONMENT, out)

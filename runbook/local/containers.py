@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from . import distribution, images, logs, sandbox
 from .inside import secretsmanager
@@ -113,7 +113,8 @@ def start(
         ports = {b["containerPort"]: f"{b['bindIP']}:{b['hostPort']}" for b in bindings}
         # 127.N.3.1 is nobody's: no node, no balancer. Port 0 is any free one.
         nowhere = f"127.{place.block}.3.1:0"
-        config = _content(words[-1], mounts) if words[-1].endswith((".yml", ".yaml")) else ""
+        last = str(PurePosixPath(definition.get("workingDirectory") or "/", words[-1]))
+        config = _content(last, mounts) if last.endswith((".yml", ".yaml")) else ""
         env |= distribution.additions(config, env, endpoint=place.endpoint, ports=ports, nowhere=nowhere)
         env["AWS_EC2_METADATA_DISABLED"] = "true"  # nothing answers at 169.254.169.254 on a laptop
         process, log = _spawn(definition, image, mounts, words, env, folder, region, task_id)
@@ -283,4 +284,8 @@ def _spawn(
         raise ContainerError(f"CannotCreateContainerError: the embedded cloud does not do {error}") from None
     # As in Docker the program is process 1 of its own PID namespace, and gets the signals itself.
     line.insert(1, "--as-pid-1")
-    return sandbox.spawn([*line, *words], env, log.file), log
+    try:
+        return sandbox.spawn([*line, *words], env, log.file), log
+    except BaseException:
+        log.close()
+        raise

@@ -6,6 +6,7 @@ manager, and the machine's programs (/usr) are this computer's, read-only.
 """
 
 import logging
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,7 @@ class Nodes:
     def __init__(self, place: Place):
         self._place = place
         self._nodes: dict[str, Node] = {}
+        ec2.install()
 
     def all(self) -> list[Node]:
         """The nodes that run."""
@@ -221,7 +223,7 @@ def furnish(folder: Path) -> None:
         (root / name).write_text(text)
     (folder / "bin").mkdir()
     aws = folder / "bin" / "aws"
-    aws.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I '{node_aws.__file__}' \"$@\"\n")
+    aws.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-I", node_aws.__file__])} "$@"\n')
     aws.chmod(0o755)
 
 

@@ -1,6 +1,7 @@
 """The sandbox that every program of a node or of a container runs in: bubblewrap, as root or as a plain user."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -74,14 +75,20 @@ def spawn(
 
     `setpriv` of util-linux sets that in the child and becomes the program: forking with Python code in between
     (preexec_fn) can hang in a process with threads. If the caller was killed before that was set, the shell finds
-    another parent and ends.
+    another parent and ends. `env` is the program's: its PATH does not say where these programs are.
     """
+    program, *arguments = argv
     still_ours = ["/bin/sh", "-c", 'test $PPID = "$0" && exec "$@"', str(os.getpid())]
     return subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "--", *still_ours, *argv],
+        [_found("setpriv"), "--pdeathsig", "KILL", "--", *still_ours, _found(program), *arguments],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
         close_fds=True,
     )
+
+
+def _found(program: str) -> str:
+    """Where this computer has the program; its bare name, which starting it says is missing, where it has not."""
+    return shutil.which(program) or program

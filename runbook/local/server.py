@@ -83,14 +83,14 @@ def main(port: int, lock: int) -> int:
         place.address, port, gate, threaded=True, request_handler=MotoRequestHandler, fd=listening.fileno()
     )
     fields = {"endpoint": place.endpoint, "ca": str(Authority(home).path), "block": place.block}
+    state.write(home, fields)  # before the loop, with which a process that fails would not end
     loop = threading.Thread(target=run, args=(parts, stopping), name="loop")
     loop.start()
     threading.Thread(target=server.serve_forever, name="serve", daemon=True).start()
-    state.write(home, fields)
-    with contextlib.suppress(BrokenPipeError):  # the caller was interrupted; the next `up` finds this cloud
+    os.close(lock)  # cloud.json is there: the next `up` finds this cloud
+    with contextlib.suppress(BrokenPipeError):  # the caller was interrupted
         print("ready", flush=True)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    os.close(lock)
     threading.Thread(target=warm, args=(moto,), name="warm", daemon=True).start()
     stopping.wait()
     loop.join()

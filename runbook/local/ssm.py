@@ -1,5 +1,6 @@
 """Run Command: each command's script really runs on its node, and its end comes back through SSM."""
 
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Commands:
         code = run.process.poll()
         if not run.node.running:
             end(run.process)
+            shutil.rmtree(run.folder, ignore_errors=True)  # gone already, if the instance was terminated
             run.invocation.finish("Failed", "Terminated", -1)
             return True
         if code is None and time.monotonic() < run.deadline:
@@ -79,8 +81,6 @@ class Commands:
         stdout, stderr = run.text("stdout"), run.text("stderr")
         if code:
             stderr += f"failed to run commands: exit status {code}"
-        for name in ("script", "stdout", "stderr"):
-            (run.folder / name).unlink()
-        run.folder.rmdir()
+        shutil.rmtree(run.folder)
         run.invocation.finish(status, details, code, stdout, stderr)
         return True

@@ -146,7 +146,7 @@ class Tasks:
             container.stop(timeout)
             container.step()
         if all(container.exit_code is not None for container in run.containers):
-            shutil.rmtree(self._place.folder("volumes", run.task.id))
+            shutil.rmtree(self._place.folder("volumes", run.task.id), ignore_errors=True)
             del self._runs[run.task.task_arn]
 
 

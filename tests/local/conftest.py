@@ -2,10 +2,12 @@
 
 import json
 import os
+import random
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from botocore.config import Config
 from runbook import local
 
 REGION = "eu-central-1"
+BLOCKS = range(121, 250)
 AMI = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
 EC2_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
 SSM_POLICY = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
@@ -152,6 +155,19 @@ def cloud(tmp_path_factory) -> Iterator[Cloud]:
     cloud.up()
     yield cloud
     cloud.down()
+
+
+@pytest.fixture
+def block() -> Iterator[int]:
+    """A block of loopback addresses above those that clouds take; no other test has it at the same time."""
+    with socket.socket(socket.AF_UNIX) as claim:
+        for number in random.SystemRandom().sample(BLOCKS, len(BLOCKS)):
+            with suppress(OSError):  # another test has it: the cloud's own way to claim one
+                claim.bind(f"\0runbook-cloud-{number}")
+                break
+        else:
+            raise AssertionError("every block is taken")
+        yield number
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A real HAProxy before small HTTP servers, made from what moto's classic load balancer API was told."""
 
 import http.client
-import random
 import socket
 import ssl
 import subprocess
@@ -22,6 +21,7 @@ from unmended import unmended  # noqa: F401 (a fixture)
 from runbook.local import balancer as balancer_module
 from runbook.local.authority import Authority
 from runbook.local.balancer import Balancers
+from runbook.local.inside import elb
 from runbook.local.state import Place
 
 pytestmark = pytest.mark.embedded
@@ -77,8 +77,8 @@ class Nodes:
 class World:
     """A balancers part over moto, and the instances behind it."""
 
-    def __init__(self, home):
-        self.place = Place(home, free_block())
+    def __init__(self, home, block):
+        self.place = Place(home, block)
         self.nodes = Nodes()
         self.balancers = Balancers(self.place, self.nodes)
         keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
@@ -161,11 +161,6 @@ class World:
         self.balancers.close()
 
 
-def free_block():
-    """A 127.x block above those that clouds take, in which nothing listens on the first balancer's ports."""
-    return random.SystemRandom().randrange(121, 250)
-
-
 def listener(port, protocol="HTTP", instance_port=5000, instance_protocol="HTTP", **more):
     return {
         "LoadBalancerPort": port,
@@ -185,9 +180,9 @@ def direct():
 
 
 @pytest.fixture
-def world(tmp_path, unmended):  # noqa: F811
+def world(tmp_path, block, unmended):  # noqa: F811
     with mock_aws():
-        made = World(tmp_path)
+        made = World(tmp_path, block)
         yield made
         made.close()
 
@@ -218,7 +213,7 @@ def test_the_tcp_check_follows_the_back_end(world, direct):
 def test_a_new_instance_is_registering_until_it_has_passed_its_checks(world, direct):
     world.nodes.addresses[FIRST] = world.place.node_address(1)
     world.start()
-    world.create([listener(80)], thresholds=(6, 2))
+    world.create([listener(80)], thresholds=(10, 2))
     state = world.health()
     assert (state["State"], state["ReasonCode"]) == ("OutOfService", "ELB")
     assert state["Description"] == "Instance registration is still in progress."
@@ -440,6 +435,36 @@ def test_a_reload_refuses_no_connection_and_keeps_the_health(world, direct):
     assert failures == []
 
 
+def test_haproxy_is_started_again_beside_one_that_still_finishes(world):
+    world.create([listener(80)])
+    world.start()
+    world.wait_state("InService")
+    connection = begin_upload(world)
+    world.elb.create_load_balancer_listeners(LoadBalancerName=NAME, Listeners=[listener(81)])
+    world.wait(lambda: world.connects(81), "the new listener")
+    process = world.balancers._proxies[REGION, NAME]._process
+    process.kill()
+    process.wait()
+    world.wait(lambda: world.connects(80) and world.connects(81), "it is back")
+    assert rest_of_upload(connection) == b"200000"
+    connection.close()
+
+
+def test_without_its_listeners_it_serves_nothing(world):
+    world.create([listener(80)])
+    world.elb.delete_load_balancer_listeners(LoadBalancerName=NAME, LoadBalancerPorts=[80])
+    world.wait(lambda: not world.connects(80), "port 80 is closed")
+    world.elb.create_load_balancer_listeners(LoadBalancerName=NAME, Listeners=[listener(81)])
+    world.wait(lambda: world.connects(81), "the new listener")
+
+
+def test_one_that_is_still_being_made_waits(world, monkeypatch):
+    seen, check = [], elb.FakeHealthCheck
+    monkeypatch.setattr(elb, "FakeHealthCheck", lambda **about: seen.append(elb.wanted()) or check(**about))
+    world.create([listener(80)])
+    assert seen[0] == []
+
+
 def test_haproxy_is_started_again_when_it_dies(world, direct):
     world.create([listener(80)])
     world.start()
@@ -485,7 +510,7 @@ def test_balancers_have_addresses_of_their_own(world):
     assert world.balancers.address("nobody.eu-central-1.elb.amazonaws.com") is None
 
 
-def test_no_haproxy_outlives_a_cloud_that_is_killed(tmp_path):
+def test_no_haproxy_outlives_a_cloud_that_is_killed(tmp_path, block):
     program = textwrap.dedent(f"""
         import sys, time
         sys.path.insert(0, {str(Path(__file__).parents[2])!r})
@@ -493,7 +518,7 @@ def test_no_haproxy_outlives_a_cloud_that_is_killed(tmp_path):
         import test_balancer as t
         from moto import mock_aws
         with mock_aws():
-            world = t.World(t.Path({str(tmp_path)!r}))
+            world = t.World(t.Path({str(tmp_path)!r}), {block})
             world.create([t.listener(80)])
             world.elb.create_load_balancer_listeners(LoadBalancerName=t.NAME, Listeners=[t.listener(81)])
             world.wait(lambda: world.connects(81), "a reload")

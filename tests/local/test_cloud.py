@@ -189,6 +189,26 @@ def test_the_callers_settings_do_not_reach_it(own_cloud, monkeypatch):
         assert b"of-the-caller" not in seen
 
 
+def test_one_that_cannot_say_that_it_is_up_ends(own_cloud):
+    (own_cloud.home / "cloud.json.draft").mkdir()
+    with pytest.raises(CloudError, match="ended while it started"):
+        own_cloud.up()
+    own_cloud.until(lambda: clouds(own_cloud.home) == [])
+    (own_cloud.home / "cloud.json.draft").rmdir()
+    own_cloud.up()
+
+
+def test_a_service_that_is_created_again_with_its_token_is_that_service(cloud):
+    ecs, container = cloud.client("ecs"), {"name": "registry", "image": "registry:2.8.3", "memory": 128}
+    ecs.register_task_definition(family="with-a-token", containerDefinitions=[container])
+    service = {"cluster": cloud.cluster(), "serviceName": "registry", "taskDefinition": "with-a-token"}
+    first, again = (ecs.create_service(**service, desiredCount=0, clientToken="one")["service"] for _ in range(2))
+    assert first["serviceArn"] == again["serviceArn"]
+    with pytest.raises(ecs.exceptions.InvalidParameterException, match="not idempotent"):
+        ecs.create_service(**service, desiredCount=0, clientToken="two")
+    ecs.delete_service(cluster=service["cluster"], service="registry")
+
+
 def test_a_request_that_names_another_host_is_refused(cloud):
     for path in ("/", "/_runbook/status"):
         url = cloud.running.endpoint + path

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import random
 import signal
 import socket
 import time
@@ -33,8 +32,8 @@ PORT = {"containerPort": 5000, "hostPort": 5000}
 class Host:
     """One node in a place of its own, and what was started on it."""
 
-    def __init__(self, home, port=4566):
-        self.place = Place(home, random.randrange(130, 250), port)
+    def __init__(self, home, block):
+        self.place = Place(home, block)
         folder = self.place.folder("nodes", "i-1")
         (folder / "root").mkdir()
         self.node = Node("i-1", REGION, 1, self.place.node_address(1), folder, running=True)
@@ -52,7 +51,7 @@ class Host:
     def shell(self, script, **fields):
         """Run a script in the place of the registry; (exit code, what it printed)."""
         script = f"{script}\nexit 0" if "exit" not in script else script
-        one = self.start(entryPoint=["sh", "-c"], command=[script], portMappings=[], **fields)
+        one = self.start(**{"entryPoint": ["sh", "-c"]} | fields, command=[script], portMappings=[])
         one.process.wait(20)
         text = one.log.path.read_text()
         one.step()
@@ -114,9 +113,9 @@ def role(*actions):
 
 
 @pytest.fixture
-def host(tmp_path, account):
+def host(tmp_path, block, account):
     with mock_aws(config={"core": {"passthrough": {"urls": [r"^http://127\."]}}}):
-        one = Host(tmp_path)
+        one = Host(tmp_path, block)
         yield one
         one.end()
 
@@ -189,6 +188,13 @@ def test_the_rest_is_a_layer_of_its_own(host):
         "1000\n",
     )
     assert not any(host.place.folder("containers").iterdir())
+
+
+def test_its_path_and_its_configurations_place_are_the_containers_own(host):
+    path = [{"name": "PATH", "value": "/nowhere"}]
+    assert host.shell("echo $PATH", entryPoint=["/bin/sh", "-c"], environment=path) == (0, "/nowhere\n")
+    host.start(command=["config.yml"], workingDirectory="/etc/docker/registry")
+    assert host.get().status == 200
 
 
 def test_a_wrong_container_port_is_unreachable(host):
@@ -333,12 +339,12 @@ def test_the_two_line_dockerfile_runs(host, tmp_path):
     assert host.get().headers["X-Made-By"] == "Dockerfile"
 
 
-def test_it_stores_in_the_clouds_own_s3(tmp_path, account):
+def test_it_stores_in_the_clouds_own_s3(tmp_path, block, account):
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
         _, port = server.get_host_and_port()
-        host = Host(tmp_path)
+        host = Host(tmp_path, block)
         endpoint = f"http://127.0.0.1:{port}"
         host.place = LocalPlace(host.place.home, host.place.block, port)
         s3 = boto3.client("s3", region_name=REGION, endpoint_url=endpoint)

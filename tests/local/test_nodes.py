@@ -1,10 +1,45 @@
 """EC2 instances as nodes: their address, their user data, and their registration with ECS."""
 
+import threading
+
+import boto3
 import pytest
+from moto import mock_aws
+from moto.ec2.models import EC2Backend
+from moto.ec2.responses.instances import InstanceResponse
 
 from runbook.local import nodes
+from runbook.local.inside import ec2
 
 pytestmark = pytest.mark.embedded
+
+
+def test_an_instance_is_not_seen_before_it_has_its_profile(account, monkeypatch):
+    monkeypatch.setattr(InstanceResponse, "run_instances", InstanceResponse.run_instances)  # put back after the test
+    plain, seen = EC2Backend.associate_iam_instance_profile, []
+
+    def look():
+        seen.extend(ec2.role(each.region, each.id) for each in ec2.instances())
+
+    def associate(self, *args, **kwargs):
+        looking.start()
+        looking.join(0.3)  # without a lock it would have looked by then
+        return plain(self, *args, **kwargs)
+
+    looking = threading.Thread(target=look)
+    monkeypatch.setattr(EC2Backend, "associate_iam_instance_profile", associate)
+    with mock_aws():
+        ec2.install()
+        ec2.install()
+        iam = boto3.client("iam")
+        iam.create_role(RoleName="node", AssumeRolePolicyDocument="{}")
+        iam.create_instance_profile(InstanceProfileName="node")
+        iam.add_role_to_instance_profile(InstanceProfileName="node", RoleName="node")
+        boto3.client("ec2", region_name="eu-central-1").run_instances(
+            ImageId="ami-12c6146b", MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "node"}
+        )
+        looking.join()
+    assert [role.name for role in seen] == ["node"]
 
 
 def registered(cloud, cluster: str) -> list[dict]:

@@ -121,14 +121,6 @@ def cluster(aws):
     }
 
 
-def test_a_service_is_not_created_twice(aws, cluster):
-    aws.ecs.create_service(**cluster)
-    refused("InvalidParameterException", aws.ecs.create_service, **cluster)
-    aws.ecs.update_service(cluster="registry", service="registry", desiredCount=0)
-    aws.ecs.delete_service(cluster="registry", service="registry")
-    aws.ecs.create_service(**cluster)
-
-
 @pytest.mark.parametrize(
     "change",
     [{"containerName": "other"}, {"containerPort": 80}, {"loadBalancerName": "absent"}],

@@ -1,7 +1,6 @@
 """Services of the embedded cloud: real registries, kept at the desired count, rolled out, and told of truly."""
 
 import os
-import random
 import signal
 import threading
 import time
@@ -59,8 +58,8 @@ class Machines:
 class Cloud:
     """One account with a scheduler that runs, and clients for it."""
 
-    def __init__(self, home):
-        self.place = Place(home, random.randrange(130, 250))
+    def __init__(self, home, block):
+        self.place = Place(home, block)
         self.ecs = boto3.client("ecs", region_name=REGION)
         self.logs = boto3.client("logs", region_name=REGION)
         self.secrets = boto3.client("secretsmanager", region_name=REGION)
@@ -176,10 +175,10 @@ def moto_as_it_was():
 
 
 @pytest.fixture
-def cloud(tmp_path, account, moto_as_it_was, monkeypatch):
+def cloud(tmp_path, block, account, moto_as_it_was, monkeypatch):
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")  # nothing here asks for one
     with mock_aws(config={"core": {"passthrough": {"urls": [r"^http://127\."]}}}):
-        one = Cloud(tmp_path)
+        one = Cloud(tmp_path, block)
         try:
             yield one
         finally:
@@ -326,8 +325,9 @@ def test_with_room_the_old_task_stops_when_the_new_one_runs(cloud, node):
     while len((service := cloud.service())["deployments"]) == 2:
         running.append(service["runningCount"])
         time.sleep(0.02)
-    assert set(running) == {1, 2}
+    assert set(running) <= {1, 2}
     task = cloud.steady()
+    assert cloud.tasks("STOPPED")[0]["stoppingAt"] >= task["startedAt"]
     assert task["taskArn"] != old["taskArn"] and task["taskDefinitionArn"] == old["taskDefinitionArn"]
 
 
@@ -357,6 +357,8 @@ def test_a_deleted_service_drains_before_its_cluster_can_go(cloud, node):
     answer = cloud.ecs.delete_service(cluster=CLUSTER, service=SERVICE, force=True)
     assert answer["service"]["status"] == "DRAINING"
     assert refused("update_service", service=SERVICE, desiredCount=1) == "ServiceNotActiveException"
+    again = {"serviceName": SERVICE, "taskDefinition": "registry"}
+    assert refused("create_service", **again) == "InvalidParameterException"
     cloud.ecs.get_waiter("services_inactive").wait(cluster=CLUSTER, services=[SERVICE], WaiterConfig=WAIT)
     assert answers(f"{node.address}:5000") is None and registry(node) is None
     assert cloud.ecs.list_services(cluster=CLUSTER)["serviceArns"] == []
@@ -420,7 +422,7 @@ def test_a_task_that_cannot_start_says_why_and_is_tried_ever_less_often(cloud, n
     assert deployment["rolloutState"] == "IN_PROGRESS" and deployment["failedTasks"] >= 3
     begun = sorted(task["createdAt"] for task in cloud.tasks("STOPPED"))
     gaps = [(b - a).total_seconds() for a, b in zip(begun, begun[1:], strict=False)]
-    assert gaps[0] < 0.9 < gaps[1]
+    assert gaps[1] > max(gaps[0], 0.9)
 
 
 def test_a_program_that_ends_at_once_trips_the_circuit_breaker(cloud, node):

@@ -180,6 +180,7 @@ def test_other_documents_and_parameters_are_refused(cloud, instance):
         ("AWS-RunPowerShellScript", {"commands": ["dir"]}, "InvalidDocument"),
         ("AWS-RunShellScript", {}, "InvalidParameters"),
         ("AWS-RunShellScript", {"commands": ["true"], "comands": ["false"]}, "InvalidParameters"),
+        ("AWS-RunShellScript", {"commands": ["true"], "executionTimeout": ["soon"]}, "InvalidParameters"),
     ):
         with pytest.raises(ClientError) as refused:
             cloud.client("ssm").send_command(DocumentName=document, InstanceIds=[instance], Parameters=parameters)
@@ -199,6 +200,16 @@ def test_a_command_on_an_instance_that_is_terminated_ends(cloud):
     cloud.terminate(instance)
     assert ended(cloud, instance, command)["Status"] == "Failed"
     assert not any("sleep 603" in words for words in cloud.processes().values())
+
+
+def test_a_command_on_an_instance_that_is_stopped_ends_and_leaves_no_file(cloud):
+    instance = cloud.instance("", cloud.profile(cloud.ssm_policy))
+    command = send(cloud, instance, "sleep 604")
+    cloud.until(lambda: any("sleep 604" in words for words in cloud.processes().values()))
+    cloud.client("ec2").stop_instances(InstanceIds=[instance])
+    assert ended(cloud, instance, command)["Status"] == "Failed"
+    assert not [path for path in (cloud.root(instance).parent / "commands").rglob("*") if path.is_file()]
+    cloud.terminate(instance)
 
 
 def test_aws_on_the_node_reads_a_secret_through_the_role(cloud, instance):

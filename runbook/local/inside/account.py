@@ -94,14 +94,6 @@ def certificate_users(arn: str) -> list[str]:
     ]
 
 
-def service_status(region: str, cluster: str, name: str) -> str | None:
-    """The status of an ECS service; None if there is none."""
-    for service in list(ecs_backends[ACCOUNT][region].services.values()):
-        if service.cluster_name == cluster and service.name == name:
-            return service.status
-    return None
-
-
 def task_definition(region: str, name: str):
     """The task definition of an ARN, a family or FAMILY:REVISION; None if there is none."""
     family, _, revision = name.split("/")[-1].partition(":")

@@ -1,20 +1,26 @@
 """EC2 instances inside moto: what runs, which role it has, and its registration with ECS."""
 
 import base64
+import functools
+import threading
 from dataclasses import dataclass
 
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance as MotoInstance
+from moto.ec2.responses.instances import InstanceResponse
 from moto.ecs.models import ContainerInstance, ecs_backends
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import Role, iam_backends
 from moto.sts.models import sts_backends
 
+from . import ecs
+
 PARTITION = "aws"
 # What the agent registers is what the system sees of the type's memory: about this share of it, in MiB.
 VISIBLE_MEMORY = 0.934
+MAKING = threading.Lock()  # held by RunInstances: moto gives an instance that runs already its profile last
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,30 @@ class Instance:
     state: str
 
 
+def install() -> None:
+    """Let no instance be seen before it is complete; a second call changes nothing."""
+    if not hasattr(InstanceResponse.run_instances, "__wrapped__"):
+        InstanceResponse.run_instances = _whole(InstanceResponse.run_instances)
+
+
+def _whole(plain):
+    @functools.wraps(plain)
+    def run_instances(self):
+        with MAKING:
+            return plain(self)
+
+    return run_instances
+
+
 def instances() -> list[Instance]:
     """Every instance of every region that holds something."""
-    return [
-        Instance(each.id, region, each.state)
-        for region, backend in list(ec2_backends[ACCOUNT].items())
-        for reservation in list(backend.reservations.values())
-        for each in list(reservation.instances)
-    ]
+    with MAKING:
+        return [
+            Instance(each.id, region, each.state)
+            for region, backend in list(ec2_backends[ACCOUNT].items())
+            for reservation in list(backend.reservations.values())
+            for each in list(reservation.instances)
+        ]
 
 
 def user_data(region: str, instance_id: str) -> bytes:
@@ -97,15 +119,16 @@ def register(region: str, instance_id: str, cluster: str) -> str | None:
     backend = ecs_backends[ACCOUNT][region]
     if cluster not in backend.clusters or backend.clusters[cluster].status != "ACTIVE":
         return None
-    container_instance = backend.register_container_instance(cluster, instance_id)
     kind = INSTANCE_TYPES[_instance(region, instance_id).instance_type]
     amounts = {
         "CPU": kind["VCpuInfo"]["DefaultVCpus"] * 1024,
         "MEMORY": int(kind["MemoryInfo"]["SizeInMiB"] * VISIBLE_MEMORY),
     }
-    for resource in container_instance.registered_resources + container_instance.remaining_resources:
-        if resource["name"] in amounts:
-            resource["integerValue"] = amounts[resource["name"]]
+    with ecs.LOCK:
+        container_instance = backend.register_container_instance(cluster, instance_id)
+        for resource in container_instance.registered_resources + container_instance.remaining_resources:
+            if resource["name"] in amounts:
+                resource["integerValue"] = amounts[resource["name"]]
     return container_instance.container_instance_arn
 
 
@@ -124,8 +147,9 @@ def set_connected(region: str, cluster: str, arn: str, connected: bool) -> None:
 def deregister(region: str, cluster: str, arn: str) -> None:
     """Take a container instance out of its cluster, and count it out, which moto's own operation does not."""
     backend = ecs_backends[ACCOUNT][region]
-    if backend.container_instances.get(cluster, {}).pop(arn.split("/")[-1], None):
-        backend.clusters[cluster].registered_container_instances_count -= 1
+    with ecs.LOCK:
+        if backend.container_instances.get(cluster, {}).pop(arn.split("/")[-1], None):
+            backend.clusters[cluster].registered_container_instances_count -= 1
 
 
 def _container_instance(region: str, cluster: str, arn: str) -> ContainerInstance | None:

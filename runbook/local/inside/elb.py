@@ -72,11 +72,12 @@ class Wanted:
 
 
 def wanted() -> list[Wanted]:
-    """Every classic balancer of every region."""
+    """Every classic balancer of every region; one that moto is still making has no health check yet."""
     return [
         _wanted(region, balancer)
         for region, backend in list(elb_backends[DEFAULT_ACCOUNT_ID].items())
         for balancer in list(backend.load_balancers.values())
+        if balancer.health_check
     ]
 
 

@@ -67,7 +67,7 @@ def _parameter(value_from: str, region: str, role_arn: str) -> str:
 def _permit(role_arn: str, action: str, resource: str, failed: str) -> None:
     """Ask the role's own policies; conditions on keys that moto does not know count as unmet."""
     iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-    role = next((role for role in iam.roles.values() if role_arn in (role.arn, role.name)), None)
+    role = next((role for role in list(iam.roles.values()) if role_arn in (role.arn, role.name)), None)
     if role is None:
         raise SecretError(
             f"ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that "

@@ -21,6 +21,7 @@ from . import ec2
 
 DOCUMENT = "AWS-RunShellScript"
 PARAMETERS = {"commands", "executionTimeout"}
+LONGEST = 172800  # seconds that executionTimeout may give
 STDOUT_CHARACTERS, STDERR_CHARACTERS, PLUGIN_CHARACTERS = 24000, 8000, 2500
 # The agent keeps a node registered with this permission of AmazonSSMManagedInstanceCore.
 MANAGED = "ssm:UpdateInstanceInformation"
@@ -141,6 +142,9 @@ def _checked(plain, managed: Callable[[str], dict[str, Machine]]):
         unknown = set(parameters) - PARAMETERS
         if unknown or not parameters.get("commands"):
             raise SSMException("InvalidParameters", f"{DOCUMENT} takes commands and executionTimeout, not {unknown}")
+        limit = parameters.get("executionTimeout", ["3600"])
+        if len(limit) != 1 or not limit[0].isdecimal() or not 1 <= int(limit[0]) <= LONGEST:
+            raise SSMException("InvalidParameters", f"executionTimeout is a number of seconds from 1 to {LONGEST}")
         online = managed(self.region_name)
         absent = [instance_id for instance_id in instance_ids if instance_id not in online]
         if absent:

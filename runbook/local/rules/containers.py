@@ -61,13 +61,7 @@ def _role(arn: str) -> None:
 
 
 def create_service(params: dict, region: str) -> None:
-    """CreateService: a name is taken by an active and by a draining service; containers and ports must exist."""
-    cluster = params.get("cluster", "default").split("/")[-1]
-    status = account.service_status(region, cluster, params["serviceName"])
-    if status == "ACTIVE":
-        raise _invalid("Creation of service was not idempotent.")
-    if status == "DRAINING":
-        raise _invalid("Unable to Start a service that is still Draining.")
+    """CreateService: the container and the port of a load balancer must exist, and the load balancer."""
     _load_balancers(params, region)
 
 
