@@ -58,7 +58,6 @@ class Image:
     entrypoint: tuple[str, ...] = ("/entrypoint.sh",)
     command: tuple[str, ...] = ("/etc/docker/registry/config.yml",)
     volumes: tuple[str, ...] = ("/var/lib/registry",)
-    exposed: tuple[int, ...] = (5000,)
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 

@@ -35,7 +35,7 @@ def test_the_two_line_dockerfile(tmp_path):
     image = images.find(tmp_path, "team/registry-ecs:1")
     assert image.files["/etc/docker/registry/config.yml"] == b"version: 0.1\n"
     assert image.files["/entrypoint.sh"] == images.ENTRYPOINT.encode()
-    assert (image.name, image.exposed, image.volumes) == ("team/registry-ecs:1", (5000,), ("/var/lib/registry",))
+    assert (image.name, image.volumes) == ("team/registry-ecs:1", ("/var/lib/registry",))
 
     (folder / "Dockerfile").write_text("FROM team/registry-ecs:1\nCOPY . /srv/\n")
     assert "/srv/Dockerfile" in images.build(tmp_path, folder, "team/registry-ecs:1").files
