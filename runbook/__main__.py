@@ -34,9 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m runbook", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def command(name: str, do, what: str, **defaults) -> argparse.ArgumentParser:
+    def command(name: str, do, what: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=what, description=what)
-        added.set_defaults(do=do, **defaults)
+        added.set_defaults(do=do)
         return added
 
     def with_params(added: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -97,7 +97,7 @@ def _one(notebook: Path, output: Path, p: Params, stream) -> Result:
     except KeyboardInterrupt:
         line.end("interrupted", time.monotonic() - started)
         raise
-    why = _ANSI.sub("", why) or _unfinished(output)
+    why = " ".join(_ANSI.sub("", why or _unfinished(output)).split())
     seconds = time.monotonic() - started
     line.end(f"FAILED: {why}" if why else "ok", seconds)
     return Result(notebook.stem, not why, round(seconds, 1), why)
@@ -195,7 +195,7 @@ def _report(folder: Path, p: Params, results: list[Result]) -> None:
     content["emulated"] = p.cloud == "embedded"
     (folder / "report.json").write_text(json.dumps(content, indent=2) + "\n")
     rows = [
-        f"| [{r.notebook}]({r.notebook}.ipynb) | {'ok' if r.ok else 'failed'} | {r.seconds} | {r.why} |"
+        f"| [{r.notebook}]({r.notebook}.ipynb) | {'ok' if r.ok else 'failed'} | {r.seconds} | {_in_table(r.why)} |"
         for r in results
     ]
     where = (
@@ -205,3 +205,8 @@ def _report(folder: Path, p: Params, results: list[Result]) -> None:
     )
     text = [f"# Run of {p.source} on {where}", "", "| notebook | result | seconds | why |", "|---|---|---|---|", *rows]
     (folder / "report.md").write_text("\n".join(text) + "\n")
+
+
+def _in_table(text: str) -> str:
+    """In Markdown a bar ends a table's cell."""
+    return text.replace("|", "\\|")

@@ -50,8 +50,6 @@ STEPS = (
     Step("balancer", _05, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer),
     Step("record", _05, dns.ensure_record, dns.verify_record, dns.destroy_record),
 )  # fmt: skip
-# Each thing goes before what it stands on: the record before the balancer, the tasks before their nodes.
-_DESTROY = ("record", "balancer", "certificate", "service", "users", "task", "nodes", "cluster", "groups", "user")
 
 
 class Reports(tuple):
@@ -140,8 +138,8 @@ def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = F
             f"{p.source}: this destroys {p.title}; confirm it by its name: "
             f'confirm="{p.name}" in the notebook, --confirm {p.name} on the command line'
         )
-    by_thing = {step.thing: step for step in STEPS}
-    done = sum((by_thing[thing].destroy(aws, p) for thing in _DESTROY), Changes())
+    # Each thing goes before what it stands on; the bucket, the first of the steps, goes last.
+    done = sum((step.destroy(aws, p) for step in reversed(STEPS[1:])), Changes())
     return done + storage.destroy_bucket(aws, p, images=images)
 
 

@@ -49,15 +49,17 @@ def test_good_notebooks_are_ok_and_recorded(notebook):
     [
         ("from runbook.errors import StepFailed\nraise StepFailed('run notebook 03 first')", "run notebook 03 first"),
         ("import os; os._exit(1)", "Dead"),
+        ("raise ValueError('one | thing\\nand another')", "one | thing and another"),
     ],
-    ids=["an error", "a dead kernel"],
+    ids=["an error", "a dead kernel", "an error of two lines"],
 )
 def test_a_failure_stops_the_run_and_says_why(notebook, cell, why):
     folder, results, printed = notebook(cell)
     assert [result.ok for result in results] == [False]
     assert why in results[0].why
     assert why in printed
-    assert "failed" in (folder / "report.md").read_text()
+    (row,) = [line for line in (folder / "report.md").read_text().splitlines() if "| failed |" in line]
+    assert row.replace("\\|", "").count("|") == 5
     assert (folder / "00_one.ipynb").exists()
 
 

@@ -179,11 +179,11 @@ def test_the_callers_settings_do_not_reach_it(own_cloud, monkeypatch):
         for name in names:
             caller.setenv(name, "http://127.0.0.1:1/of-the-caller")
         own_cloud.up()
-    instance = own_cloud.instance("#!/bin/bash\nenv > /root/env\n")
+    instance = own_cloud.instance("#!/bin/bash\nenv > /opt/env\n")
     own_cloud.until(lambda: own_cloud.node(instance)["state"] == "running")
     for seen in (
         Path(f"/proc/{own_cloud.running.pid}/environ").read_bytes(),
-        (own_cloud.root(instance) / "root/env").read_bytes(),
+        (own_cloud.root(instance) / "opt/env").read_bytes(),
     ):
         assert b"PATH=" in seen
         assert b"of-the-caller" not in seen

@@ -104,9 +104,9 @@ def test_user_data_runs_as_root_and_its_output_is_kept(cloud):
 
 
 def test_user_data_that_is_no_script_is_not_run_and_says_so(cloud):
-    instance = cloud.instance("#cloud-config\nruncmd: [touch /root/x]\n")
+    instance = cloud.instance("#cloud-config\nruncmd: [touch /opt/x]\n")
     assert "only a script" in (cloud.root(instance) / nodes.USER_DATA_OUTPUT).read_text()
-    assert not (cloud.root(instance) / "root/x").exists()
+    assert not (cloud.root(instance) / "opt/x").exists()
     cloud.terminate(instance)
 
 

@@ -229,10 +229,10 @@ def test_aws_on_the_node_reads_a_secret_through_the_role(cloud, instance):
 
 
 def test_aws_on_a_node_without_a_role_has_no_credentials(cloud):
-    get = "aws secretsmanager get-secret-value --secret-id x > /root/out 2>&1; echo $? >> /root/out"
+    get = "aws secretsmanager get-secret-value --secret-id x > /opt/out 2>&1; echo $? >> /opt/out"
     instance = cloud.instance(f"#!/bin/bash\n{get}\n")
     cloud.until(lambda: cloud.node(instance)["state"] == "running")
-    said = (cloud.root(instance) / "root/out").read_text()
+    said = (cloud.root(instance) / "opt/out").read_text()
     assert "Unable to locate credentials" in said
     assert said.endswith("\n253\n")
     cloud.terminate(instance)

@@ -1,0 +1,37 @@
+"""moto's account with the rules in force."""
+
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.handlers import validate_bucket_name
+from moto import mock_aws
+from refusals import REGION
+from unmended import unmended  # noqa: F401 (a fixture)
+
+from runbook.local import rules
+from runbook.local.inside import acm, elb
+
+
+@pytest.fixture(scope="module")
+def clients():
+    """They are made once, while moto listens: making them takes longer than a test."""
+    services = ("acm", "ec2", "ecs", "elb", "iam", "route53", "s3", "secretsmanager")
+    keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
+    with mock_aws():
+        session = boto3.Session(region_name=REGION, **keys)
+        # botocore's own look at bucket names would keep some wrong ones from being sent.
+        session.events.unregister("before-parameter-build.s3", validate_bucket_name)
+        return SimpleNamespace(**{each: session.client(each) for each in services})
+
+
+@pytest.fixture
+def aws(clients, unmended, monkeypatch):  # noqa: F811
+    """moto's account, with the rules in force."""
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
+    with mock_aws():
+        rules.install()
+        rules.install()
+        elb.install()
+        acm.install()
+        yield clients

@@ -1,0 +1,55 @@
+"""What AWS refuses of S3 and Secrets Manager: AWS's error code, and that the right call passes."""
+
+import json
+
+import pytest
+from refusals import REGION, refused
+
+pytestmark = pytest.mark.moto
+
+
+@pytest.mark.parametrize(
+    "name", ["Upper-Case", "a..b", "192.168.1.1", "under_score", "-leading", "xn--bucket", "bucket-s3alias"]
+)
+def test_a_wrong_bucket_name(aws, name):
+    here = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
+    refused("InvalidBucketName", aws.s3.create_bucket, Bucket=name, **here)
+    aws.s3.create_bucket(Bucket="registry-images", **here)
+
+
+@pytest.fixture
+def bucket(aws):
+    aws.s3.create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": REGION})
+    return "images"
+
+
+def bucket_policy(**changes):
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::images/*"}
+    statement = {k: v for k, v in (deny | changes).items() if v is not None}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "{not json",
+        "{}",
+        bucket_policy(Effect="Maybe"),
+        bucket_policy(Principal=None),
+        bucket_policy(Action=None),
+        bucket_policy(Resource="arn:aws:s3:::other/*"),
+    ],
+)
+def test_a_malformed_bucket_policy(aws, bucket, policy):
+    refused("MalformedPolicy", aws.s3.put_bucket_policy, Bucket=bucket, Policy=policy)
+    aws.s3.put_bucket_policy(Bucket=bucket, Policy=bucket_policy())
+
+
+def test_the_name_of_a_secret_that_waits_for_its_deletion(aws):
+    secret = {"Name": "registry/http-secret", "SecretString": "x"}
+    aws.secretsmanager.create_secret(**secret)
+    aws.secretsmanager.delete_secret(SecretId=secret["Name"], RecoveryWindowInDays=7)
+    refused("InvalidRequestException", aws.secretsmanager.create_secret, **secret)
+    aws.secretsmanager.delete_secret(SecretId=secret["Name"], ForceDeleteWithoutRecovery=True)
+    aws.secretsmanager.create_secret(**secret)
+    refused("ResourceExistsException", aws.secretsmanager.create_secret, **secret)
