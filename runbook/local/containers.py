@@ -68,10 +68,27 @@ class Container:
         """To the program itself: bubblewrap, its parent, passes no signal on (and takes it along when it dies)."""
         program = self._program()
         if program is None:
-            self.process.kill()
+            self._kill_at_start()
             return
         with suppress(ProcessLookupError):  # it ends by itself in this moment
             os.kill(program, number)
+
+    def _kill_at_start(self) -> None:
+        """Kill bubblewrap before it has started the program. Its child waits for it then, with no parent-death signal
+        yet (bubblewrap 0.8), and would wait for ever: so stop it, that it makes no more children, and kill those first.
+        """
+        pid = self.process.pid
+        self.process.send_signal(signal.SIGSTOP)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            deadline = time.monotonic() + 1
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "TZX":
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.001)
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
+        self.process.kill()
 
     def _program(self) -> int | None:
         """The process id of the program; None while bubblewrap has not come as far as starting it."""
