@@ -231,6 +231,23 @@ def test_stopping_asks_first(host):
     assert one.exit_code == 128 + signal.SIGKILL and time.monotonic() - begun >= 2
 
 
+def test_one_that_is_stopped_while_it_starts_leaves_no_process(host):
+    for number in range(60):
+        container = host.start(portMappings=[])
+        time.sleep(number / 2000)  # each a little later in its start
+        container.stop(0)
+        until(lambda one=container: one.step() or one.exit_code is not None)
+    home = str(host.place.home).encode()
+    until(lambda: not [pid for pid in Path("/proc").glob("[0-9]*") if home in command_line(pid)])
+
+
+def command_line(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def messages(group, stream):
     logs = boto3.client("logs", region_name=REGION)
     return [e["message"] for e in logs.get_log_events(logGroupName=group, logStreamName=stream)["events"]]
