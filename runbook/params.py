@@ -1,13 +1,12 @@
-"""The parameters of one deployment: one frozen, strict model, from which names and tags are derived."""
+"""The parameters of one deployment: one frozen, strict model, from which `names` derives the names."""
 
 import ipaddress
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from . import paths
+from .names import Names
 from .report import Document
 
 # https://docs.aws.amazon.com/general/latest/gr/rande.html (standard partition)
@@ -32,6 +31,14 @@ _IMAGE = re.compile(
 _SOURCE = re.compile(r"generate|prompt|env:[A-Za-z_][A-Za-z0-9_]*|secretsmanager:[A-Za-z0-9/_+=.@-]{1,512}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _ACM = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]+")
+_SNS = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
+_VPC = re.compile(r"default|vpc-[0-9a-f]{8,17}|[^=\s]{1,128}=.{1,256}")
+_SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}|[^=\s]{1,128}=.{1,256}")
+# The characters that every service used here takes in a tag:
+# https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+_TAG = re.compile(r"[A-Za-z0-9 +=._:/@-]*")
+# Registry 3 before this release has known holes: CVE-2026-35172 and CVE-2026-33540 (3.0), CVE-2026-41888 (3.1.0).
+_OLDEST_3 = (3, 1, 1)
 
 
 def _matching(pattern: re.Pattern, right: str):
@@ -71,6 +78,12 @@ def _no_world(value: list[str]) -> list[str]:
     return value
 
 
+def _once(value: list[str]) -> list[str]:
+    if len(set(value)) < len(value):
+        raise ValueError("each one once")
+    return value
+
+
 def _users(value: dict[str, str]) -> dict[str, str]:
     for user, source in value.items():
         if not _USER.fullmatch(user):
@@ -89,6 +102,17 @@ def _certificate(value: str) -> str:
     return value
 
 
+def _extra_tags(value: dict[str, str]) -> dict[str, str]:
+    for key, text in value.items():
+        if not 1 <= len(key) <= 128 or len(text) > 256 or not (_TAG.fullmatch(key) and _TAG.fullmatch(text)):
+            raise ValueError(
+                f"tag {key!r}: 1 to 128 letters, digits, spaces and + - = . _ : / @, its value at most 256"
+            )
+        if key.lower().startswith(("aws:", "runbook:")) or key == "Name":
+            raise ValueError(f"tag {key!r}: aws: is reserved by AWS, runbook: and Name are set by the runbook")
+    return value
+
+
 _REGION_HINT = "a region of AWS's standard partition, such as eu-central-1"
 _NAME_HINT = "1 to 24 lower-case letters, digits and single hyphens, a letter first, such as registry"
 _BUCKET_HINT = "3 to 63 lower-case letters, digits and hyphens, such as example-registry"
@@ -98,9 +122,10 @@ Name = Annotated[str, Field(max_length=24), _matching(_NAME, _NAME_HINT)]
 Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_HINT)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Network = Annotated[str, AfterValidator(_network)]
+Subnet = Annotated[str, _matching(_SUBNET, "a subnet's id, or a tag of subnets as Key=Value")]
 
 
-class Params(BaseModel):
+class Params(Names, BaseModel):
     """One deployment, immutable. Units are in each field's description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -117,7 +142,26 @@ class Params(BaseModel):
         description="realm of the 401 answer"
     )
     bucket: Bucket = Field(description="S3 bucket of the images")
-    nodes: int = Field(1, ge=1, le=20, description="EC2 instances")
+    credentials: Literal["access-key", "instance-role", "task-role"] = Field(
+        "access-key",
+        description="what the registry shows S3: an IAM user's key, the nodes' role, the task's role (registry 3)",
+    )
+    nodes: int = Field(1, ge=1, le=20, description="EC2 instances; auto-scaling-group: the least")
+    vpc: Annotated[str, _matching(_VPC, "default, a VPC's id, or a tag of it as Key=Value")] = Field(
+        "default", description="default, a VPC's id, or a tag of it as Key=Value"
+    )
+    node_subnets: Annotated[list[Subnet], AfterValidator(_once)] = Field(
+        [], description="of the nodes and the cache: ids or tags (Key=Value), one subnet a zone; empty: the VPC's own"
+    )
+    balancer_subnets: Annotated[list[Subnet], AfterValidator(_once)] = Field(
+        [], description="of the balancer: ids or tags (Key=Value), one public subnet a zone; empty: the VPC's own"
+    )
+    capacity: Literal["instances", "auto-scaling-group"] = Field(
+        "instances",
+        description="instances: a fixed number behind a classic balancer, fixed port; auto-scaling-group: grows and "
+        "shrinks with the load, dynamic ports behind an application balancer",
+    )
+    max_nodes: int | None = Field(None, ge=1, le=20, description="auto-scaling-group: the most instances")
     instance_type: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")] = Field("t3.small", description="EC2 type")
     ssh_from: Annotated[list[Network], AfterValidator(_no_world)] = Field(
         [], description="client networks that may reach port 22 (none needed)"
@@ -126,16 +170,50 @@ class Params(BaseModel):
         description="user: where the password comes from"
     )
     bcrypt_cost: int = Field(10, ge=5, le=14, description="bcrypt cost; below 8 only if every password is generated")
-    replicas: int = Field(1, ge=1, le=20, description="tasks of the service")
+    htpasswd: Literal["node-folder", "init-container"] = Field(
+        "node-folder",
+        description="node-folder: a file on each node, by Run Command; init-container: from Secrets Manager, at the "
+        "start of each task",
+    )
+    replicas: int = Field(1, ge=1, le=20, description="tasks of the service; auto-scaling-group: the least")
+    max_replicas: int | None = Field(None, ge=1, le=100, description="auto-scaling-group: the most tasks")
+    target_cpu: int = Field(60, ge=10, le=90, description="auto-scaling-group: percent of the tasks' CPU to hold")
+    target_requests: int = Field(
+        600, ge=10, le=100_000, description="auto-scaling-group: requests a minute and task to hold"
+    )
+    cache: Literal["memory", "elasticache"] = Field(
+        "memory", description="of blob descriptors: in each registry's memory, or shared in ElastiCache"
+    )
+    cache_node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = Field(
+        "cache.t4g.micro", description="ElastiCache node type"
+    )
     zone: Domain = Field(description="public hosted zone in Route 53")
     domain: Domain = Field(description="the registry's name, in the zone")
     certificate: Annotated[str, AfterValidator(_certificate)] = Field(
-        description="ACM certificate ARN, or a folder with cert.pem, chain.pem, privkey.pem"
+        description="request: from ACM, validated by a record in the zone; or an ACM certificate's ARN; or a folder "
+        "with cert.pem, chain.pem, privkey.pem"
     )
     client_networks: Annotated[list[Network], Field(min_length=1)] = Field(
         ["0.0.0.0/0"], description="who may reach port 443"
     )
     idle_timeout: int = Field(300, ge=60, le=4000, description="seconds that the balancer lets a connection idle")
+    deregistration_delay: int = Field(
+        300, ge=0, le=3600, description="auto-scaling-group: seconds in which a leaving registry may finish requests"
+    )
+    deletion_protection: bool = Field(False, description="auto-scaling-group: the balancer refuses to be deleted")
+    access_logs: Bucket | None = Field(
+        None, description="auto-scaling-group: a bucket of yours that takes the balancer's access logs"
+    )
+    container_insights: bool = Field(False, description="CloudWatch Container Insights of the cluster")
+    alarms: bool = Field(
+        False, description="auto-scaling-group: alarms on unhealthy targets, answers of 5xx and full disks"
+    )
+    alarms_to: Annotated[str, _matching(_SNS, "the ARN of an SNS topic")] | None = Field(
+        None, description="SNS topic that the alarms go to"
+    )
+    extra_tags: Annotated[dict[str, str], Field(max_length=40), AfterValidator(_extra_tags)] = Field(
+        {}, description="on everything that can carry tags"
+    )
     log_retention: Literal[1, 7, 14, 30, 90, 180, 365, 400, 731] = Field(30, description="days of container logs")
     _source: str = PrivateAttr("the params")
 
@@ -143,139 +221,68 @@ class Params(BaseModel):
     def _possible_together(self):
         if self.name.startswith("internal-"):
             raise ValueError("name: must not begin with internal- (reserved by Elastic Load Balancing)")
-        if not self.domain.endswith("." + self.zone):
+        if not f".{self.domain}".endswith(f".{self.zone}"):
+            raise ValueError(f"domain: a name in the zone {self.zone}")
+        if self.domain == self.zone and not self.scales:
             raise ValueError(f"domain: a name below the zone {self.zone} (a CNAME cannot stand at the zone's apex)")
-        if self.replicas > self.nodes:
-            raise ValueError(
-                f"replicas: {self.replicas} tasks with the fixed host port 5000 need as many nodes, not {self.nodes}"
-            )
         if self.bcrypt_cost < 8 and any(source != "generate" for source in self.users.values()):
             raise ValueError("bcrypt_cost: below 8 is safe for generated passwords only; use 8 or more")
-        if self.major_version not in (None, 2):
-            raise ValueError(f"image: {self.image} is registry version {self.major_version}; this runbook deploys 2.x")
+        self._possible_capacity()
+        self._possible_registry()
+        return self
+
+    def _possible_capacity(self):
+        if not self.scales:
+            if self.replicas > self.nodes:
+                raise ValueError(
+                    f"replicas: {self.replicas} tasks with the fixed host port 5000 need as many nodes, not "
+                    f"{self.nodes}"
+                )
+            for name in ("max_nodes", "max_replicas", "access_logs"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name}: needs capacity: auto-scaling-group")
+            for name in ("alarms", "deletion_protection"):
+                if getattr(self, name):
+                    raise ValueError(f"{name}: needs capacity: auto-scaling-group")
+        else:
+            for least, most in (("nodes", "max_nodes"), ("replicas", "max_replicas")):
+                if getattr(self, most) is None or getattr(self, most) < getattr(self, least):
+                    raise ValueError(f"{most}: at least {least} ({getattr(self, least)}), with an auto-scaling-group")
+            if self.htpasswd == "node-folder":
+                raise ValueError(
+                    "htpasswd: an auto-scaling-group needs init-container (a file that was delivered to a node is not "
+                    "on the next one)"
+                )
+        if self.alarms_to and not self.alarms:
+            raise ValueError("alarms_to: needs alarms: true")
+
+    def _possible_registry(self):
+        version = self.version
+        if self.major_version not in (None, 2, 3):
+            raise ValueError(f"image: {self.image} is registry version {self.major_version}; 2 and 3 can be deployed")
+        if self.major_version == 3 and version < _OLDEST_3:
+            raise ValueError(
+                f"image: {self.image} has known holes, or names no release (CVE-2026-35172, CVE-2026-33540, "
+                "CVE-2026-41888); use registry:3.1.1 or newer"
+            )
+        if self.major_version == 2 and self.credentials == "task-role":
+            raise ValueError(
+                "credentials: registry 2.x never asks the endpoint that hands out a task's role "
+                "(distribution/distribution#2960); use instance-role, or registry:3.1.1 with task-role"
+            )
+        if self.major_version == 2 and self.credentials == "instance-role" and self.cloud == "aws":
+            raise ValueError(
+                f"credentials: the SDK in {self.image} is too old for IMDSv2, which the nodes require "
+                "(distribution/distribution#3437); use registry:3.1.1 with task-role"
+            )
         if self.major_version == 2 and self.region not in _DRIVER_REGIONS:
             raise ValueError(
                 f"region: {self.region} is not known to the S3 driver of {self.image}, which knows "
-                f"{', '.join(sorted(_DRIVER_REGIONS))}; use one of them or an image of your own (configured_by: image)"
+                f"{', '.join(sorted(_DRIVER_REGIONS))}; use one of them, registry:3.1.1, or an image of your own "
+                "(configured_by: image)"
             )
         if self.configured_by == "environment" and self.major_version is None:
-            raise ValueError("configured_by: environment needs the stock image (registry:2.…), your own has image")
-        return self
+            raise ValueError("configured_by: environment needs the stock image (registry:2.… or registry:3.…)")
 
     def __repr__(self) -> str:
         return f"{self.title}\n{Document(self.model_dump())!r}"
-
-    # What the steps need of one another, by name.
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Our ownership tag, on everything that can carry one."""
-        return {"runbook:deployment": self.name}
-
-    @property
-    def source(self) -> str:
-        """The file that an error names."""
-        return self._source
-
-    @property
-    def title(self) -> str:
-        return f"deployment {self.name} ({self.cloud}, {self.region})"
-
-    @property
-    def major_version(self) -> int | None:
-        """The registry's major version for the stock image, None for an image of one's own."""
-        match = re.fullmatch(r"(?:docker\.io/)?(?:library/)?registry:(\d+)[.\d]*(?:@.*)?", self.image)
-        return int(match[1]) if match else None
-
-    @property
-    def cluster_name(self) -> str:
-        return self.name
-
-    @property
-    def family(self) -> str:
-        return self.name
-
-    @property
-    def service_name(self) -> str:
-        return self.name
-
-    @property
-    def balancer_name(self) -> str:
-        return self.name
-
-    @property
-    def container_name(self) -> str:
-        return "registry"
-
-    @property
-    def balancer_group(self) -> str:
-        """Security group of the load balancer."""
-        return f"{self.name}-balancer"
-
-    @property
-    def node_group(self) -> str:
-        """Security group of the nodes."""
-        return f"{self.name}-node"
-
-    @property
-    def node_role(self) -> str:
-        """Role (and instance profile) of the nodes: joins ECS, answers SSM, reads the htpasswd secret."""
-        return f"{self.name}-node"
-
-    @property
-    def execution_role(self) -> str:
-        """Role with which ECS reads the task's secrets and writes its log."""
-        return f"{self.name}-execution"
-
-    @property
-    def user_name(self) -> str:
-        """IAM user whose key the registry uses for S3."""
-        return f"{self.name}-s3"
-
-    @property
-    def log_group(self) -> str:
-        return f"/ecs/{self.name}"
-
-    @property
-    def key_secret(self) -> str:
-        """Secrets Manager: JSON with accesskey and secretkey of the IAM user."""
-        return f"{self.name}/s3-key"
-
-    @property
-    def http_secret(self) -> str:
-        """Secrets Manager: the registry's http.secret, one for all replicas."""
-        return f"{self.name}/http-secret"
-
-    @property
-    def htpasswd_secret(self) -> str:
-        """Secrets Manager: the htpasswd lines (bcrypt)."""
-        return f"{self.name}/htpasswd"
-
-    @property
-    def htpasswd_tag(self) -> str:
-        """Tag of a node: the VersionId of the htpasswd secret that was put on it."""
-        return "runbook:htpasswd"
-
-    def password_secret(self, user: str) -> str:
-        """Secrets Manager: the generated password of one user."""
-        return f"{self.name}/users/{user}"
-
-    @property
-    def auth_folder(self) -> str:
-        """Folder on every node that holds the htpasswd file (the blog's)."""
-        return "/home/ec2-user/auth"
-
-    @property
-    def port(self) -> int:
-        return 5000
-
-    @property
-    def certificate_folder(self) -> Path | None:
-        """The folder to import the certificate from, None when an ARN names one that is in ACM already."""
-        if self.certificate.startswith("arn:"):
-            return None
-        return paths.home() / Path(self.certificate).expanduser()
-
-    @property
-    def url(self) -> str:
-        return f"https://{self.domain}"

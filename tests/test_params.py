@@ -40,7 +40,8 @@ def test_params_are_frozen():
         "bucket": ["Upper", "a..b", "192.168.1.1", "ab", "a" * 64, "b/../c", "trailing.", "${x}", "under_score"],
         "domain": ["nodot", "registry.elastic.io.", "*.elastic.io", "elastic.io", f"{'a' * 64}.elastic.io",
                    "registry.example.com", "REGISTRY.elastic.io", "régistry.elastic.io"],
-        "image": ["registry:latest", "registry", "registry:2.8.3@sha256:abc", "http://registry:2", "registry:3.1.1"],
+        "image": ["registry:latest", "registry", "registry:2.8.3@sha256:abc", "http://registry:2", "registry:3",
+                  "registry:3.0.0", "registry:3.1.0", "registry:4.0.0"],
         "users": [{}, {"a:b": "generate"}, {"a\r\nb": "generate"}, {"a\0": "generate"}, {"#a": "generate"},
                   {"a ": "generate"}, {"a" * 300: "generate"}, {"a": "hunter2"}, {"a": ""}, ["a"]],
         "nodes": [0, -1, 21, "1", 1.0, True],
@@ -115,3 +116,50 @@ def test_a_yaml_error_names_the_line_and_shows_nothing_of_it(tmp_path):
     with pytest.raises(ParamsError, match=r"x.yml: not valid YAML: .*, line \d") as caught:
         load(file)
     assert "hunter2" not in str(caught.value)
+
+
+def scaled(**fields):
+    return {**load("production").model_dump(), **fields}
+
+
+def test_production_is_a_deployment_of_the_same_name_with_other_pieces():
+    blog, production = load("blog"), load("production")
+    assert (blog.name, blog.bucket, blog.domain) == (production.name, production.bucket, production.domain)
+    for piece in ("service_name", "balancer_name", "balancer_group", "node_group", "node_role"):
+        assert getattr(blog, piece) != getattr(production, piece), piece
+    for piece in ("family", "cluster_name", "log_group", "http_secret", "htpasswd_secret"):
+        assert getattr(blog, piece) == getattr(production, piece), piece
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("max_nodes", {"max_nodes": None}),
+        ("max_nodes", {"max_nodes": 1}),
+        ("max_replicas", {"max_replicas": 1}),
+        ("htpasswd", {"htpasswd": "node-folder"}),
+        ("alarms_to", {"alarms": False, "alarms_to": "arn:aws:sns:eu-central-1:123456789012:ops"}),
+        ("credentials", {"credentials": "task-role"}),
+        ("credentials", {"cloud": "aws"}),
+        ("max_nodes", {"capacity": "instances"}),
+        ("tag", {"extra_tags": {"runbook:x": "y"}}),
+        ("tag", {"extra_tags": {"aws:x": "y"}}),
+        ("node_subnets", {"node_subnets": ["subnet-0123456789abcdef0"] * 2}),
+        ("vpc", {"vpc": "vpc-xyz"}),
+    ],
+)
+def test_what_is_impossible_together_is_refused_with_its_reason(field, fields):
+    with pytest.raises(ParamsError, match=field):
+        load(scaled(**fields))
+
+
+def test_a_task_role_needs_registry_3_and_registry_3_may_be_anywhere():
+    assert load(scaled(image="registry:3.1.1", credentials="task-role", region="af-south-1", cloud="aws"))
+    with pytest.raises(ParamsError, match="never asks the endpoint"):
+        load(scaled(credentials="task-role"))
+
+
+def test_an_alias_can_stand_at_the_zones_apex_and_a_cname_cannot():
+    assert load(scaled(domain="elastic.io")).url == "https://elastic.io"
+    with pytest.raises(ParamsError, match="apex"):
+        load(changed(domain="elastic.io"))
