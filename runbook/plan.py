@@ -5,22 +5,27 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from . import (
+    alarms,
     balancer,
+    cache,
     certificate,
     cluster,
     dns,
+    former,
     htpasswd,
     identity,
     network,
     nodes,
+    scaling,
     service,
     storage,
+    targets,
     task,
     wait,
 )
 from .errors import NotOurs, ParamsError, ReadOnly, StepFailed
 from .params import Params
-from .report import Changes, Check, Report, Text
+from .report import Changes, Check, Report
 from .session import AWS, connect
 
 
@@ -35,20 +40,25 @@ class Step(NamedTuple):
 
 
 _01, _02, _03 = "01_enable_s3_and_authentication", "02_create_a_task_definition", "03_create_an_htpasswd_file"
-_04, _05 = "04_launch_your_service", "05_configure_https_on_the_load_balancer"
+_04, _05, _06 = "04_launch_your_service", "05_configure_https_on_the_load_balancer", "06_test_your_setup"
 STEPS = (
     Step("bucket", _01, storage.ensure_bucket, storage.verify_bucket, storage.destroy_bucket),
-    Step("user", _01, identity.ensure_user, identity.verify_user, identity.destroy_user),
+    Step("identity", _01, identity.ensure_identity, identity.verify_identity, identity.destroy_identity),
     Step("groups", _02, network.ensure_groups, network.verify_groups, network.destroy_groups),
     Step("cluster", _02, cluster.ensure_cluster, cluster.verify_cluster, cluster.destroy_cluster),
     Step("nodes", _02, nodes.ensure_nodes, nodes.verify_nodes, nodes.destroy_nodes),
+    Step("cache", _02, cache.ensure_cache, cache.verify_cache, cache.destroy_cache),
     Step("task", _02, task.ensure_task, task.verify_task, task.destroy_task),
     Step("users", _03, htpasswd.ensure_users, htpasswd.verify_users, htpasswd.destroy_users),
     Step("service", _04, service.ensure_service, service.verify_service, service.destroy_service),
     Step("certificate", _05, certificate.ensure_certificate, certificate.verify_certificate,
          certificate.destroy_certificate),
     Step("balancer", _05, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer),
+    Step("targets", _05, targets.ensure_targets, targets.verify_targets, targets.destroy_targets),
+    Step("scaling", _05, scaling.ensure_scaling, scaling.verify_scaling, scaling.destroy_scaling),
     Step("record", _05, dns.ensure_record, dns.verify_record, dns.destroy_record),
+    Step("alarms", _05, alarms.ensure_alarms, alarms.verify_alarms, alarms.destroy_alarms),
+    Step("former pieces", _06, former.ensure_former, former.verify_former, former.destroy_former),
 )  # fmt: skip
 
 
@@ -143,15 +153,6 @@ def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = F
     return done + storage.destroy_bucket(aws, p, images=images)
 
 
-# What the blog's last section leaves to do, and where a deployment of this kind stands with it.
-_TODOS = {
-    "a role instead of access keys for S3": "open: the registry has an IAM user's key, from Secrets Manager",
-    "authentication without a mounted file": "open: the htpasswd file is delivered to each node",
-    "an auto-scaling group for the cluster": "open: the number of nodes is fixed",
-    "a shared cache (Redis)": "open: each registry caches in its own memory",
-}
-
-
 def verify_destroyed(aws: AWS, p: Params) -> Report:
     """Nothing is left: every destruction, tried in a read-only session, finds nothing that it would delete."""
     report, reader = Report(f"{p.title}, destroyed"), aws.read_only()
@@ -164,8 +165,3 @@ def verify_destroyed(aws: AWS, p: Params) -> Report:
             for row in rows:
                 report = report.check(row.title, True, "absent", ", ".join((row.word, *row.details)))
     return report
-
-
-def todos(p: Params) -> Text:
-    """The blog's four TODOs, and where this deployment stands with each."""
-    return Text("\n".join(f"{name}\n    {state}" for name, state in _TODOS.items()))

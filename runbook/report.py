@@ -29,6 +29,16 @@ class Text(str):
         return f"<pre>{escape(repr(self))}</pre>"
 
 
+class Prose(str):
+    """A paragraph or a picture in Markdown, whose words follow the params. A notebook renders it."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that was looked at. `wanted` and `found` are short texts without ids or times."""

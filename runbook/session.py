@@ -61,7 +61,7 @@ def _without_settings() -> botocore.session.Session:
 
 
 class AWS:
-    """`aws.s3.head_bucket(…)`: boto3's clients by name, whose errors are ours. Made by `connect`."""
+    """`aws.s3.head_bucket(…)`: boto3's clients by name (a hyphen is `_`), whose errors are ours. Made by `connect`."""
 
     def __init__(self, session: boto3.Session, options: dict[str, Any], where: str, route: Any, read_only: bool):
         self._session, self._options, self._where, self._route = session, options, where, route
@@ -75,7 +75,7 @@ class AWS:
         with self._lock:  # creating clients of one session is not thread-safe in boto3
             if service not in self._clients:
                 try:
-                    client = self._session.client(service, **self._options)
+                    client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
                 if self.is_read_only:

@@ -38,6 +38,40 @@ def dump(aws):
         "balancers": [
             b["LoadBalancerName"] for b in aws.elb.all("describe_load_balancers", "LoadBalancerDescriptions")
         ],
+        "application balancers": [
+            b["LoadBalancerName"] for b in aws.elbv2.all("describe_load_balancers", "LoadBalancers")
+        ],
+        "target groups": [g["TargetGroupName"] for g in aws.elbv2.all("describe_target_groups", "TargetGroups")],
+        "scaling groups": [
+            g["AutoScalingGroupName"] for g in aws.autoscaling.all("describe_auto_scaling_groups", "AutoScalingGroups")
+        ],
+        "launch templates": [
+            t["LaunchTemplateName"] for t in aws.ec2.all("describe_launch_templates", "LaunchTemplates")
+        ],
+        "capacity providers": sorted(
+            c["name"]
+            for c in aws.ecs.describe_capacity_providers()["capacityProviders"]
+            if not c["name"].startswith("FARGATE")
+        ),
+        "scalable targets": [
+            t["ResourceId"]
+            for t in aws.application_autoscaling.all(
+                "describe_scalable_targets", "ScalableTargets", ServiceNamespace="ecs"
+            )
+        ],
+        "scaling policies": [
+            t["PolicyName"]
+            for t in aws.application_autoscaling.all(
+                "describe_scaling_policies", "ScalingPolicies", ServiceNamespace="ecs"
+            )
+        ],
+        "alarms": [a["AlarmName"] for a in aws.cloudwatch.all("describe_alarms", "MetricAlarms")],
+        "caches": [
+            c["ReplicationGroupId"] for c in aws.elasticache.all("describe_replication_groups", "ReplicationGroups")
+        ],
+        "cache subnet groups": [
+            g["CacheSubnetGroupName"] for g in aws.elasticache.all("describe_cache_subnet_groups", "CacheSubnetGroups")
+        ],
         "certificates": [c["DomainName"] for c in aws.acm.all("list_certificates", "CertificateSummaryList")],
         "records": records,
     }

@@ -1,0 +1,34 @@
+"""What the notebooks say follows the params, and quotes the blog where the deployment differs."""
+
+import inspect
+
+import pytest
+
+from runbook import load, prose
+from runbook.report import Prose
+
+pytestmark = pytest.mark.pure
+TEXTS = [function for name, function in inspect.getmembers(prose, inspect.isfunction) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda function: function.__name__)
+def test_the_production_choice_is_told_and_the_blogs_is_quoted(text):
+    blog, production = text(load("blog")), text(load("production"))
+    assert isinstance(production, Prose)
+    assert production != blog
+    if text not in (prose.picture, prose.todos):
+        assert "In the blog" in production
+
+
+def test_no_choice_is_left_without_words():
+    fields = load("production").model_dump()
+    for image, credentials in (("registry:2.8.3", "instance-role"), ("registry:3.1.1", "task-role")):
+        p = load({**fields, "image": image, "credentials": credentials})
+        assert "No key exists" in prose.identity(p)
+    assert "encrypted" in prose.cache(load({**fields, "image": "registry:3.1.1", "credentials": "task-role"}))
+    assert "plain text" in prose.cache(load(fields))
+
+
+def test_the_todos_say_how_to_close_what_is_open():
+    assert prose.todos(load("blog")).count("Closed by") == 4
+    assert prose.todos(load("production")).count("closed:") == 4
