@@ -38,7 +38,7 @@ _01, _02, _03 = "01_enable_s3_and_authentication", "02_create_a_task_definition"
 _04, _05 = "04_launch_your_service", "05_configure_https_on_the_load_balancer"
 STEPS = (
     Step("bucket", _01, storage.ensure_bucket, storage.verify_bucket, storage.destroy_bucket),
-    Step("user", _01, identity.ensure_user, identity.verify_user, identity.destroy_user),
+    Step("identity", _01, identity.ensure_identity, identity.verify_identity, identity.destroy_identity),
     Step("groups", _02, network.ensure_groups, network.verify_groups, network.destroy_groups),
     Step("cluster", _02, cluster.ensure_cluster, cluster.verify_cluster, cluster.destroy_cluster),
     Step("nodes", _02, nodes.ensure_nodes, nodes.verify_nodes, nodes.destroy_nodes),
