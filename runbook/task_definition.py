@@ -39,6 +39,8 @@ def compare_task(p: Params, found: Document | None) -> Report:
         for kind in ("environment", "secrets"):
             own = wanted["container"][name][kind]
             own |= {variable: None for variable in seen["container"][name][kind] if variable not in own}
+    for container in seen["container"].values():
+        container.setdefault("privileged", False)  # what it is unless somebody says otherwise
     for kind in ("container", "volume"):
         wanted[kind] |= {name: None for name in seen[kind] if name not in wanted[kind]}
     return compare(title, {key: None for key in seen if key not in wanted} | wanted, seen)

@@ -241,6 +241,21 @@ def test_what_ecs_fills_in_or_leaves_out_is_no_difference(aws, p):
 
 
 @pytest.mark.moto
+@PRODUCTION
+def test_what_ecs_fills_in_or_leaves_out_of_production_is_no_difference(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    (definition,) = ecs_backends[ACCOUNT][p.region].task_definitions[p.family].values()
+    for container in definition.container_definitions:
+        del container["privileged"]
+        container["linuxParameters"]["capabilities"]["add"] = []
+        container |= {"systemControls": [], "dnsServers": []}
+    definition.volumes[0]["host"] = {}
+    task.verify_task(aws, p).require()
+    assert not task.ensure_task(aws.read_only(), p)
+
+
+@pytest.mark.moto
 def test_a_key_secret_made_anew_needs_a_new_revision(aws, p):
     add_key(aws, p)
     task.ensure_task(aws, p)
