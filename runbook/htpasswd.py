@@ -1,11 +1,13 @@
-"""The users: bcrypt lines made with passlib, kept in Secrets Manager, and put on every node by SSM Run Command.
+"""The users: bcrypt lines made with passlib and kept in Secrets Manager. From there they come to the registry by SSM
+Run Command, into a file on every node (node-folder), or by the init container of each task (init-container).
 
 The registry takes no hash but bcrypt and computes it on every request, without a cache: cost 12 is about 240 ms of
 CPU a request, cost 5 about 3 ms, and a push makes dozens of requests. Cost 10 (60 ms) is the default. A lower one is
 safe only for passwords that nobody chose: guessing one of 192 random bits is hopeless at any cost, guessing a person's
 is not. https://github.com/distribution/distribution/issues/3017
 
-The registry reads the file again when its time of change differs, so users come and go without a restart.
+The registry reads the file again when its time of change differs, so with the file on the nodes users come and go
+without a restart. An init container writes it once: there, new tasks bring new users, and the service step starts them.
 """
 
 import functools
@@ -13,7 +15,7 @@ import shlex
 
 from passlib.hash import bcrypt
 
-from . import secret, ssm
+from . import config, secret, ssm
 from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -52,13 +54,14 @@ def logins(aws: AWS, p: Params) -> list[Login]:
 
 
 def want_users(p: Params, *, nodes: tuple[str, ...] = ()) -> Document:
-    """The users, where each password comes from, the cost of its line, and the file on each of `nodes` (names)."""
+    """The users, where each password comes from, the cost of its line, and the file on each of `nodes` (names), or
+    inside each task."""
     return Document(
-        File=f"{p.auth_folder}/htpasswd",
+        File=_file(p),
         UserNames=sorted(p.users),
         Users={user: {"Password": source, "Cost": p.bcrypt_cost} for user, source in sorted(p.users.items())},
         Generated=sorted(user for user, source in p.users.items() if source == "generate"),
-        Nodes=dict.fromkeys(nodes, "current"),
+        **({"Nodes": dict.fromkeys(nodes, "current")} if _on_nodes(p) else {}),
     )
 
 
@@ -66,33 +69,37 @@ def find_users(aws: AWS, p: Params) -> Document | None:
     """The same of what is: a password is told by its source when the user's line is made from it.
 
     What a node has is told by the tag that its delivery left; the file itself is tested by a request to the registry.
+    What the tasks have is told by the service. None, too, while the secret has no value yet.
     """
     found = find_secret(aws, p, p.htpasswd_secret)
-    if found is None:
+    if found is None or found["VersionId"] is None:
         return None
     lines = _lines(aws, p)
-    return Document(
-        File=f"{p.auth_folder}/htpasswd",
+    users = Document(
+        File=_file(p),
         UserNames=sorted(lines),
         Users={user: _seen(aws, p, user, line) for user, line in sorted(lines.items())},
         Generated=_generated(aws, p, lines),
-        Nodes={node.name: _state(p, node, found["VersionId"]) for node in running_nodes(aws, p)},
     )
+    if _on_nodes(p):
+        users["Nodes"] = {node.name: _state(p, node, found["VersionId"]) for node in running_nodes(aws, p)}
+    return users
 
 
 def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
-    """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file.
+    """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file to the nodes.
 
     A line is kept while it fits its password and the cost. One from a `prompt` is kept unasked, unless `ask`.
+    With an init container no node is needed; running tasks keep their users until the service step replaces them.
     """
     _self_test()
-    nodes = running_nodes(aws, p)
-    if not nodes:
+    nodes = _nodes(aws, p)
+    if _on_nodes(p) and not nodes:
         raise StepFailed(
             f"no running node of deployment {p.name} is there to take the htpasswd file; "
             "run notebook 02_create_a_task_definition first"
         )
-    wanted, found = want_users(p, nodes=tuple(node.name for node in nodes)), find_users(aws, p)
+    wanted, found = want_users(p, nodes=nodes), find_users(aws, p)
     report = compare(TITLE, wanted, found)
     asked = {user for user, source in p.users.items() if ask and source == "prompt"}
     if report and not asked:
@@ -105,7 +112,8 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
     if new != old:
         content = Secret("\n".join(f"{user}:{line}" for user, line in new.items()))
         write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
-    _deliver(aws, p, len(new))
+    if _on_nodes(p):
+        _deliver(aws, p, len(new))
     for user in set(_generated(aws, p, old)) - set(wanted["Generated"]):
         destroy_secret(aws, p, p.password_secret(user))
     return report.changes.done
@@ -113,12 +121,11 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
 
 def verify_users(aws: AWS, p: Params) -> Report:
     """Wanted against found, on every running node. That a user gets in is tested by the registry's own suite."""
-    nodes = tuple(node.name for node in running_nodes(aws, p))
-    return compare(TITLE, want_users(p, nodes=nodes), find_users(aws, p))
+    return compare(TITLE, want_users(p, nodes=_nodes(aws, p)), find_users(aws, p))
 
 
 def destroy_users(aws: AWS, p: Params) -> Changes:
-    """Delete the lines and every generated password; the files go with the nodes."""
+    """Delete the lines and every generated password; the files go with the nodes, or with the tasks."""
     generated = _generated(aws, p, _lines(aws, p))
     for user in generated:
         destroy_secret(aws, p, p.password_secret(user))
@@ -146,6 +153,19 @@ def delivery(p: Params, *, version: str) -> list[str]:
         f'mv -f "$draft" {folder}/htpasswd',
         f"grep -c : {folder}/htpasswd",
     ]
+
+
+def _on_nodes(p: Params) -> bool:
+    return p.htpasswd == "node-folder"
+
+
+def _nodes(aws: AWS, p: Params) -> tuple[str, ...]:
+    """Names of the nodes that take the file."""
+    return tuple(node.name for node in running_nodes(aws, p)) if _on_nodes(p) else ()
+
+
+def _file(p: Params) -> str:
+    return f"{p.auth_folder}/htpasswd" if _on_nodes(p) else f"{config.HTPASSWD_PATH} in each task"
 
 
 def _deliver(aws: AWS, p: Params, count: int) -> None:

@@ -1,10 +1,10 @@
-"""One IAM role: its trust, its managed policies, its inline policy. The nodes and the task each have one."""
+"""One IAM role: its trust, its managed policies, its inline policy. The nodes, the task and its start each have one."""
 
 import json
 
 from .errors import NotOurs
 from .params import Params
-from .report import Changes, Document, compare, destroyed
+from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
 
 _ABSENT = {"NoSuchEntity"}
@@ -15,6 +15,16 @@ def trust(service: str, **condition: dict) -> dict:
     """Who may assume the role: one AWS service, such as `ec2.amazonaws.com`."""
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return {"Version": "2012-10-17", "Statement": [{**statement, "Condition": condition} if condition else statement]}
+
+
+def ecs_tasks_trust(p: Params, account: str) -> dict:
+    """ECS may assume the role for tasks of this account and region, and for nobody else's:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html"""
+    return trust(
+        "ecs-tasks.amazonaws.com",
+        StringEquals={"aws:SourceAccount": account},
+        ArnLike={"aws:SourceArn": f"arn:aws:ecs:{p.region}:{account}:*"},
+    )
 
 
 def policy(*statements: dict) -> dict:
@@ -45,9 +55,9 @@ def find_role(aws: AWS, p: Params, name: str) -> Document | None:
 
 
 def ensure_role(aws: AWS, p: Params, wanted: dict) -> Changes:
-    """Make the role as `wanted` says: RoleName, Trust, ManagedPolicies, InlinePolicy."""
+    """Make the role as `wanted` says: RoleName, Trust, ManagedPolicies, InlinePolicy (None: it has none)."""
     name, found = wanted["RoleName"], find_role(aws, p, wanted["RoleName"])
-    report = compare(f"IAM role {name}", wanted, found)
+    report = _compare(wanted, found)
     if report:
         return report.changes.done
     if found is None:
@@ -60,10 +70,16 @@ def ensure_role(aws: AWS, p: Params, wanted: dict) -> Changes:
         aws.iam.attach_role_policy(RoleName=name, PolicyArn=arn)
     for arn in set(found["ManagedPolicies"]) - set(wanted["ManagedPolicies"]):
         aws.iam.detach_role_policy(RoleName=name, PolicyArn=arn)
-    if found["InlinePolicy"] != wanted["InlinePolicy"]:
+    if wanted["InlinePolicy"] is None and found["InlinePolicy"] is not None:
+        aws.iam.delete_role_policy(RoleName=name, PolicyName=INLINE)
+    elif found["InlinePolicy"] != wanted["InlinePolicy"]:
         document = json.dumps(wanted["InlinePolicy"])
         aws.iam.put_role_policy(RoleName=name, PolicyName=INLINE, PolicyDocument=document)
     return report.changes.done
+
+
+def verify_role(aws: AWS, p: Params, wanted: dict) -> Report:
+    return _compare(wanted, find_role(aws, p, wanted["RoleName"]))
 
 
 def destroy_role(aws: AWS, p: Params, name: str) -> Changes:
@@ -76,3 +92,7 @@ def destroy_role(aws: AWS, p: Params, name: str) -> Changes:
             aws.iam.delete_role_policy(RoleName=name, PolicyName=INLINE)
         aws.iam.delete_role(RoleName=name)
     return destroyed(f"IAM role {name}", bool(found))
+
+
+def _compare(wanted: dict, found: Document | None) -> Report:
+    return compare(f"IAM role {wanted['RoleName']}", wanted, found)

@@ -11,7 +11,7 @@ _ABSENT = {"ResourceNotFoundException"}
 
 
 def find_secret(aws: AWS, p: Params, name: str) -> Document | None:
-    """Name, ARN and current VersionId, never the value. A secret scheduled for deletion is absent."""
+    """Name, ARN and current VersionId (None: no value yet), never the value. One scheduled for deletion is absent."""
     found = _describe(aws, p, name)
     if found is None or found.get("DeletedDate"):
         return None
@@ -29,26 +29,38 @@ def read_secret(aws: AWS, p: Params, name: str) -> Secret | None:
 
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
     """Create the secret or give it a new version; returns the VersionId."""
+    if _is_there(aws, p, name):
+        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value.reveal())["VersionId"]
+    return _create(aws, p, name, description, SecretString=value.reveal())["VersionId"]
+
+
+def ensure_empty(aws: AWS, p: Params, name: str, description: str) -> None:
+    """Create the secret without a value if it is absent: its ARN is known then. One that has a value keeps it."""
+    if not _is_there(aws, p, name):
+        _create(aws, p, name, description)
+
+
+def _is_there(aws: AWS, p: Params, name: str) -> bool:
+    """Whether the secret exists; one that is scheduled for deletion is brought back first."""
     scheduled = _describe(aws, p, name)
     if scheduled and scheduled.get("DeletedDate"):
         aws.secretsmanager.restore_secret(SecretId=name)
-    if find_secret(aws, p, name):
-        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value.reveal())["VersionId"]
+    return find_secret(aws, p, name) is not None
+
+
+def _create(aws: AWS, p: Params, name: str, description: str, **value: str) -> dict:
+    """A forced deletion is asynchronous, and the name is taken until it is done:
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html"""
+    tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
 
     def create():
-        # A forced deletion is asynchronous: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html
         try:
-            made = aws.secretsmanager.create_secret(
-                Name=name,
-                SecretString=value.reveal(),
-                Description=description,
-                Tags=[{"Key": k, "Value": v} for k, v in p.tags.items()],
-            )
+            made = aws.secretsmanager.create_secret(Name=name, Description=description, Tags=tags, **value)
         except AwsError as error:
             if error.code == "InvalidRequestException" and "deletion" in error.message:
                 return None, "the old secret of that name is still being deleted"
             raise
-        return made["VersionId"], "created"
+        return made, "created"
 
     return wait.wait(f"secret {name}", create, timeout=120, every=2)
 

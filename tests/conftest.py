@@ -18,9 +18,10 @@ import runbook
 from runbook.local.inside import s3
 from runbook.session import _READS
 
-# AWS's own policies for ECS, EC2 and SSM: moto reads all 1,400 of them anew (half a second) in every test otherwise.
+# AWS's own policies for what a node runs: moto reads all 1,400 of them anew (half a second) in every test otherwise.
+_NAMES = ("EC2", "ECS", "SSM", "CloudWatchAgent")
 _POLICIES = json.dumps(
-    {k: v for k, v in json.loads(aws_managed_policies_data).items() if any(word in k for word in ("EC2", "ECS", "SSM"))}
+    {k: v for k, v in json.loads(aws_managed_policies_data).items() if any(name in k for name in _NAMES)}
 )
 # boto3 reads its models of the services from disk anew for each session; a test has a session of its own.
 _loader = functools.cache(botocore.loaders.create_loader)

@@ -12,7 +12,7 @@ from runbook import htpasswd
 from runbook.errors import NotOurs, SecretError, StepFailed
 from runbook.instances import node_name
 from runbook.secret import Login, Secret, generate
-from runbook.secretsmanager import find_secret, read_secret, write_secret
+from runbook.secretsmanager import ensure_empty, find_secret, read_secret, write_secret
 
 pytestmark = pytest.mark.moto
 
@@ -360,6 +360,81 @@ def test_destroy_leaves_nothing_and_can_be_repeated(aws, p, nodes):
     left = [each["Name"] for each in aws.secretsmanager.all("list_secrets", "SecretList")]
     assert sorted(left) == ["registry-two/users/other", "registry/users/theirs"]
     assert repr(htpasswd.destroy_users(aws, p)) == "= users: absent"
+
+
+# With an init container: no node takes part.
+
+
+def careful(**changes):
+    own = {"cloud": "aws", "image": "registry:3.1.1", "credentials": "task-role", "bcrypt_cost": 5, **changes}
+    return runbook.load({**runbook.load("production").model_dump(), **own})
+
+
+INIT = pytest.mark.parametrize("p", [careful()], ids=["init-container"])
+
+
+def lines(aws, p):
+    return dict(line.split(":", 1) for line in read_secret(aws, p, p.htpasswd_secret).reveal().splitlines())
+
+
+@pytest.mark.pure
+def test_with_an_init_container_nothing_is_said_of_nodes():
+    wanted = htpasswd.want_users(careful())
+    assert wanted["File"] == "/auth/htpasswd in each task" and "Nodes" not in wanted
+
+
+@INIT
+def test_with_an_init_container_no_node_is_needed(aws, p):
+    ensure_empty(aws, p, p.htpasswd_secret, "by the task definition")
+    assert htpasswd.find_users(aws, p) is None
+    assert htpasswd.verify_users(aws, p).absent
+    assert repr(htpasswd.ensure_users(aws, p)) == "+ users: created"
+    for user, line in lines(aws, p).items():
+        assert bcrypt.verify(htpasswd.password(aws, p, user).reveal(), line)
+    assert htpasswd.find_users(aws, p) == htpasswd.want_users(p)
+    htpasswd.verify_users(aws.read_only(), p).require()
+    assert not htpasswd.ensure_users(aws.read_only(), p)
+
+
+@INIT
+def test_with_an_init_container_users_come_and_go_by_versions_of_the_secret(aws, p):
+    htpasswd.ensure_users(aws, p)
+    first, version = lines(aws, p), find_secret(aws, p, p.htpasswd_secret)["VersionId"]
+    htpasswd.ensure_users(aws, p)
+    assert find_secret(aws, p, p.htpasswd_secret)["VersionId"] == version
+    p = careful(users={"testuser": "generate", "deployer": "generate"})
+    assert "UserNames: wanted" in htpasswd.verify_users(aws, p).failures()
+    htpasswd.ensure_users(aws, p)
+    assert sorted(lines(aws, p)) == ["deployer", "testuser"]
+    assert lines(aws, p)["testuser"] == first["testuser"]
+    assert find_secret(aws, p, p.htpasswd_secret)["VersionId"] != version
+    assert find_secret(aws, p, p.password_secret("builder")) is None
+
+
+@INIT
+def test_with_an_init_container_a_kill_anywhere_is_completed(crash_everywhere, p):
+    def prepare(aws, p):
+        ensure_empty(aws, p, p.htpasswd_secret, "by the task definition")
+
+    def check(aws, p):
+        htpasswd.verify_users(aws, p).require()
+
+    writes = crash_everywhere(htpasswd.ensure_users, check, prepare=prepare)
+    assert writes == ["secretsmanager CreateSecret"] * 2 + ["secretsmanager PutSecretValue"]
+
+
+@INIT
+def test_an_empty_secret_goes_with_the_users(aws, p):
+    ensure_empty(aws, p, p.htpasswd_secret, "by the task definition")
+    assert repr(htpasswd.destroy_users(aws, p)) == "- users: destroyed"
+    assert aws.secretsmanager.all("list_secrets", "SecretList") == []
+    assert repr(htpasswd.destroy_users(aws.read_only(), p)) == "= users: absent"
+
+
+def test_the_blogs_users_stay_when_an_init_container_takes_over(aws, p, nodes):
+    htpasswd.ensure_users(aws, p)
+    htpasswd.verify_users(aws, careful()).require()
+    assert not htpasswd.ensure_users(aws.read_only(), careful())
 
 
 @pytest.mark.pure

@@ -1,265 +1,147 @@
-import json
-import logging
+"""Who may write to the bucket, for each kind of credentials; the user has tests of its own."""
 
 import pytest
 
-from runbook import identity, secretsmanager
-from runbook.errors import NotOurs, StepFailed
-from runbook.secret import Secret
+import runbook
+from runbook import identity, roles
+from runbook.errors import NotOurs
+from runbook.node_role import want_node_role
 
 pytestmark = pytest.mark.moto
 
-STORED = "stored in secretsmanager:registry/s3-key"
+ACCOUNT = "123456789012"
+POLICY = roles.policy(
+    roles.allow(
+        ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], "arn:aws:s3:::elastic-io-registry"
+    ),
+    roles.allow(
+        ["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+        "arn:aws:s3:::elastic-io-registry/*",
+    ),
+)
 
 
-def key_ids(aws, p):
-    return [key["AccessKeyId"] for key in aws.iam.all("list_access_keys", "AccessKeyMetadata", UserName=p.user_name)]
+def params(deployment, **changes):
+    return runbook.load({**runbook.load(deployment).model_dump(), "cloud": "aws", **changes})
 
 
-def stored(aws, p):
-    return json.loads(secretsmanager.read_secret(aws, p, p.key_secret).reveal())
+def key():
+    return params("blog")
 
 
-def key_in_use(aws, p):
-    """The one key, whose both halves are stored."""
-    both = stored(aws, p)
-    assert list(both) == ["accesskey", "secretkey"] and both["secretkey"]
-    assert key_ids(aws, p) == [both["accesskey"]]
-    return both
+def task_role():
+    return params("production", image="registry:3.1.1", credentials="task-role")
+
+
+def instance_role():
+    return params("production", image="registry-ecs:1", configured_by="image", credentials="instance-role")
+
+
+ALL = pytest.mark.parametrize("p", [key(), task_role(), instance_role()], ids=["key", "task-role", "instance-role"])
+ROLES = pytest.mark.parametrize("p", [task_role(), instance_role()], ids=["task-role", "instance-role"])
 
 
 @pytest.mark.pure
-def test_the_policy_is_distributions_list_on_this_bucket_alone(p):
-    on_bucket, on_objects = identity.want_user(p)["Policy"]["Statement"]
-    assert on_bucket == {
-        "Effect": "Allow",
-        "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
-        "Resource": ["arn:aws:s3:::elastic-io-registry"],
-    }
-    assert on_objects == {
-        "Effect": "Allow",
-        "Action": [
-            "s3:PutObject",
-            "s3:GetObject",
-            "s3:DeleteObject",
-            "s3:ListMultipartUploadParts",
-            "s3:AbortMultipartUpload",
-        ],
-        "Resource": ["arn:aws:s3:::elastic-io-registry/*"],
+def test_the_policy_is_the_same_whoever_has_it():
+    for p, policy in ((key(), "Policy"), (task_role(), "InlinePolicy"), (instance_role(), "InlinePolicy")):
+        assert identity.want_identity(p, account=ACCOUNT)[policy] == POLICY
+
+
+@pytest.mark.pure
+def test_only_tasks_of_this_account_have_the_tasks_role():
+    wanted = identity.want_identity(task_role(), account="111122223333")
+    assert (wanted["RoleName"], wanted["ManagedPolicies"]) == ("registry-task", [])
+    (statement,) = wanted["Trust"]["Statement"]
+    assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "111122223333"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-central-1:111122223333:*"},
     }
 
 
+@pytest.mark.pure
+def test_the_nodes_role_is_the_one_that_the_nodes_want():
+    assert identity.want_identity(instance_role(), account=ACCOUNT) == want_node_role(instance_role(), account=ACCOUNT)
+
+
+@ALL
 def test_made_from_nothing_and_left_alone_afterwards(aws, p):
-    assert identity.find_user(aws, p) is None
-    assert repr(identity.verify_user(aws, p).changes) == "+ IAM user registry-s3: create"
-    assert repr(identity.ensure_user(aws, p)) == "+ IAM user registry-s3: created"
-    assert identity.verify_user(aws, p).require()
-    assert repr(identity.ensure_user(aws.read_only(), p)) == "= IAM user registry-s3: unchanged"
-    assert identity.find_user(aws, p) == identity.want_user(p)
-    key_in_use(aws, p)
+    assert identity.find_identity(aws, p) is None
+    assert identity.verify_identity(aws, p).absent
+    assert repr(identity.ensure_identity(aws, p)).endswith(": created")
+    identity.verify_identity(aws.read_only(), p).require()
+    assert not identity.ensure_identity(aws.read_only(), p)
+    wanted = identity.want_identity(p, account=ACCOUNT)
+    assert wanted.items() <= identity.find_identity(aws, p).items()
 
 
-def test_the_key_is_shown_nowhere(aws, p, caplog, capsys):
-    with caplog.at_level(logging.INFO):
-        shown = [identity.ensure_user(aws, p), identity.find_user(aws, p), identity.verify_user(aws, p)]
-    shown += [value._repr_html_() for value in shown]
-    said = repr(shown) + caplog.text + "".join(capsys.readouterr())
-    for half in key_in_use(aws, p).values():
-        assert half not in said
-
-
-def test_a_kill_at_any_write_leaves_one_key_with_both_halves(crash_everywhere):
-    def check(aws, p):
-        identity.verify_user(aws, p).require()
-        key_in_use(aws, p)
-
-    assert crash_everywhere(identity.ensure_user, check) == [
-        "iam CreateUser",
-        "iam PutUserPolicy",
-        "iam CreateAccessKey",
-        "secretsmanager CreateSecret",
-    ]
-
-
-def test_a_kill_at_any_write_of_a_renewal_leaves_one_key_too(crash_everywhere):
-    def prepare(aws, p):
-        identity.ensure_user(aws, p)
-        aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=stored(aws, p)["accesskey"])
-        aws.iam.create_access_key(UserName=p.user_name)
-        aws.iam.create_access_key(UserName=p.user_name)
-
-    writes = crash_everywhere(identity.ensure_user, key_in_use, prepare)
-    assert writes == [
-        "iam DeleteAccessKey",
-        "iam DeleteAccessKey",
-        "iam CreateAccessKey",
-        "secretsmanager PutSecretValue",
-    ]
-
-
-def lose_the_secret(aws, p):
-    secretsmanager.destroy_secret(aws, p, p.key_secret)
-
-
-def delete_the_key(aws, p):
-    aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=stored(aws, p)["accesskey"])
-
-
-def store(text):
-    def change(aws, p):
-        secretsmanager.write_secret(aws, p, p.key_secret, Secret(text), "changed by hand")
-
-    return change
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lose_the_secret,
-        delete_the_key,
-        store("not JSON"),
-        store("[]"),
-        store('{"accesskey": "AKIAIOSFODNN7EXAMPLE"}'),
-        store('{"accesskey": "AKIAIOSFODNN7EXAMPLE", "secretkey": "x"}'),
-        store('{"accesskey": ["x"], "secretkey": "x"}'),
-    ],
-    ids=["secret gone", "key gone", "not JSON", "a list", "half", "another's", "nested"],
-)
-def test_a_key_that_is_not_stored_is_replaced(aws, p, change):
-    identity.ensure_user(aws, p)
-    change(aws, p)
-    assert (
-        identity.verify_user(aws, p).failures() == f"IAM user registry-s3: AccessKey: wanted {STORED}, found not stored"
-    )
-    assert identity.ensure_user(aws, p)
-    assert identity.verify_user(aws, p).require()
-    key_in_use(aws, p)
-
-
-def test_a_second_key_is_named_and_deleted_and_the_stored_one_stays(aws, p):
-    identity.ensure_user(aws, p)
-    before = stored(aws, p)
-    aws.iam.create_access_key(UserName=p.user_name)
-    assert f"found {STORED}, and another key beside it" in identity.verify_user(aws, p).failures()
-    identity.ensure_user(aws, p)
-    assert key_in_use(aws, p) == before
-
-
-def test_an_inactive_key_is_reported_and_not_touched(aws, p):
-    identity.ensure_user(aws, p)
-    before = stored(aws, p)
-    aws.iam.update_access_key(UserName=p.user_name, AccessKeyId=before["accesskey"], Status="Inactive")
-    assert f"found {STORED}, inactive" in identity.verify_user(aws, p).failures()
-    with pytest.raises(
-        StepFailed, match="IAM user registry-s3: its access key was made inactive; make it active again"
-    ):
-        identity.ensure_user(aws, p)
-    assert stored(aws, p) == before and key_ids(aws, p) == [before["accesskey"]]
-
-
-def test_an_unknown_inactive_key_is_a_lost_one(aws, p):
-    identity.ensure_user(aws, p)
-    lose_the_secret(aws, p)
-    [lost] = key_ids(aws, p)
-    aws.iam.update_access_key(UserName=p.user_name, AccessKeyId=lost, Status="Inactive")
-    identity.ensure_user(aws, p)
-    assert key_in_use(aws, p)["accesskey"] != lost
-
-
-def test_a_key_that_iam_lists_late_is_waited_for(aws, p, capsys):
-    late = [{"AccessKeyMetadata": []}] * 3  # one look before it is made, two while waiting
-
-    def answer(parsed, **_):
-        if late:
-            parsed.update(late.pop())
-
-    aws.iam._client.meta.events.register("after-call.iam.ListAccessKeys", answer)
-    identity.ensure_user(aws, p)
-    assert not late and key_in_use(aws, p)
-    assert identity.ensure_user(aws.read_only(), p).rows[0].mark == "="
-    assert "IAM user registry-s3: its key is stored and not listed yet" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("gone", [True, False])
-def test_a_changed_policy_is_named_and_mended_and_the_key_stays(aws, p, gone):
-    identity.ensure_user(aws, p)
-    before = stored(aws, p)
-    if gone:
-        aws.iam.delete_user_policy(UserName=p.user_name, PolicyName="runbook")
-    else:
-        wide = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
-        aws.iam.put_user_policy(UserName=p.user_name, PolicyName="runbook", PolicyDocument=json.dumps(wide))
-    report = identity.verify_user(aws, p)
-    assert "Policy.Statement" in [check.name for check in report.checks if not check.ok]
-    identity.ensure_user(aws, p)
-    assert identity.verify_user(aws, p) and key_in_use(aws, p) == before
-
-
-@pytest.mark.parametrize("verb", [identity.ensure_user, identity.destroy_user, identity.verify_user])
-def test_a_user_that_is_not_ours_is_left_alone(aws, p, verb):
-    aws.iam.create_user(UserName=p.user_name)
-    with pytest.raises(NotOurs, match="IAM user registry-s3 exists and does not belong to deployment registry"):
-        verb(aws, p)
-    assert key_ids(aws, p) == []
-
-
-@pytest.mark.parametrize("verb", [identity.ensure_user, identity.destroy_user])
-def test_a_secret_that_is_not_ours_is_left_alone(aws, p, verb):
-    aws.secretsmanager.create_secret(Name=p.key_secret, SecretString="another's")
-    with pytest.raises(NotOurs, match="secret registry/s3-key"):
-        verb(aws, p)
-    assert aws.secretsmanager.get_secret_value(SecretId=p.key_secret)["SecretString"] == "another's"
-
-
-def test_destroyed_and_destroyed_again(aws, p):
-    identity.ensure_user(aws, p)
-    aws.iam.create_access_key(UserName=p.user_name)
-    aws.iam.put_user_policy(
-        UserName=p.user_name, PolicyName="by-hand", PolicyDocument=json.dumps(identity.want_user(p)["Policy"])
-    )
-    managed = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
-    aws.iam.attach_user_policy(UserName=p.user_name, PolicyArn=managed)
-    assert repr(identity.destroy_user(aws, p)) == "- IAM user registry-s3: destroyed"
+@ROLES
+def test_a_role_has_no_key(aws, p):
+    identity.ensure_identity(aws, p)
     assert aws.iam.all("list_users", "Users") == []
     assert aws.secretsmanager.all("list_secrets", "SecretList") == []
-    assert repr(identity.destroy_user(aws.read_only(), p)) == "= IAM user registry-s3: absent"
 
 
-def test_a_secret_without_its_user_is_destroyed(aws, p):
-    identity.ensure_user(aws, p)
-    secretsmanager.write_secret(aws, p, p.key_secret, Secret("{}"), "left behind")
-    aws.iam.delete_user_policy(UserName=p.user_name, PolicyName="runbook")
-    for key in key_ids(aws, p):
-        aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
-    aws.iam.delete_user(UserName=p.user_name)
-    assert identity.destroy_user(aws, p)
-    assert aws.secretsmanager.all("list_secrets", "SecretList") == []
-
-
-def test_a_kill_at_any_write_of_the_destruction_is_completed_by_the_next(crash_everywhere):
+@ROLES
+def test_a_kill_at_any_write_is_completed(crash_everywhere, p):
     def check(aws, p):
-        assert identity.find_user(aws, p) is None
-        assert secretsmanager.find_secret(aws, p, p.key_secret) is None
+        identity.verify_identity(aws, p).require()
 
-    writes = crash_everywhere(identity.destroy_user, check, identity.ensure_user)
-    assert writes == [
-        "iam DeleteAccessKey",
-        "iam DeleteUserPolicy",
-        "iam DeleteUser",
-        "secretsmanager DeleteSecret",
-    ]
+    writes = crash_everywhere(identity.ensure_identity, check)
+    assert writes[0] == "iam CreateRole" and "iam PutRolePolicy" in writes
 
 
-def test_a_key_of_a_lost_reply_does_not_stay(aws, p):
-    """botocore asks again when an answer is lost, and CreateAccessKey then makes a second key."""
-    lost = []
+@ROLES
+def test_a_wider_policy_is_named_and_mended(aws, p):
+    identity.ensure_identity(aws, p)
+    wide = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
+    role = identity.find_identity(aws, p)["RoleName"]
+    aws.iam.put_role_policy(RoleName=role, PolicyName=roles.INLINE, PolicyDocument=wide)
+    aws.iam.attach_role_policy(RoleName=role, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2FullAccess")
+    wrong = [check.name for check in identity.verify_identity(aws, p).checks if not check.ok]
+    assert wrong == ["ManagedPolicies", "InlinePolicy.Statement"]
+    identity.ensure_identity(aws, p)
+    identity.verify_identity(aws, p).require()
 
-    def ask_twice(params, **_):
-        if not lost:
-            lost.append(None)
-            lost[0] = aws.iam.create_access_key(UserName=p.user_name)["AccessKey"]["AccessKeyId"]
 
-    aws.iam._client.meta.events.register("before-call.iam.CreateAccessKey", ask_twice)
-    identity.ensure_user(aws, p)
-    assert lost[0] not in key_ids(aws, p)
-    assert identity.verify_user(aws, p).require() and key_in_use(aws, p)
+@ROLES
+def test_a_role_that_is_not_ours_is_left_alone(aws, p):
+    role = identity.want_identity(p, account=ACCOUNT)["RoleName"]
+    aws.iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}")
+    for verb in (identity.ensure_identity, identity.verify_identity, identity.destroy_identity):
+        with pytest.raises(NotOurs, match=f"IAM role {role}"):
+            verb(aws, p)
+
+
+@pytest.mark.parametrize("p", [key(), task_role()], ids=["key", "task-role"])
+def test_destroyed_and_destroyed_again(aws, p):
+    identity.ensure_identity(aws, p)
+    assert repr(identity.destroy_identity(aws, p)).endswith(": destroyed")
+    assert identity.find_identity(aws, p) is None
+    assert repr(identity.destroy_identity(aws.read_only(), p)).endswith(": absent")
+
+
+@pytest.mark.parametrize("p", [task_role()], ids=["task-role"])
+def test_a_killed_destruction_is_completed(crash_everywhere, p):
+    def check(aws, p):
+        assert identity.find_identity(aws, p) is None
+
+    writes = crash_everywhere(identity.destroy_identity, check, identity.ensure_identity)
+    assert writes == ["iam DeleteRolePolicy", "iam DeleteRole"]
+
+
+@pytest.mark.parametrize("p", [instance_role()], ids=["instance-role"])
+def test_the_nodes_role_goes_with_the_nodes(aws, p):
+    assert repr(identity.destroy_identity(aws.read_only(), p)) == "= IAM role registry-asg: absent"
+    identity.ensure_identity(aws, p)
+    assert "! IAM role registry-asg: kept" in repr(identity.destroy_identity(aws.read_only(), p))
+    assert identity.verify_identity(aws, p)
+
+
+@pytest.mark.parametrize("p", [instance_role()], ids=["instance-role"])
+def test_without_need_of_them_the_nodes_lose_the_buckets_statements(aws, p):
+    identity.ensure_identity(aws, p)
+    without = want_node_role(task_role(), account=ACCOUNT)
+    assert roles.ensure_role(aws, p, without)
+    assert roles.find_role(aws, p, p.node_role)["InlinePolicy"] is None
+    assert not roles.ensure_role(aws.read_only(), p, without)

@@ -153,8 +153,8 @@ def test_a_change_behind_its_back_is_named_and_mended_alone(aws, p):
 def test_a_lost_key_is_made_anew_and_reaches_the_registry(aws, p):
     for key in aws.iam.all("list_access_keys", "AccessKeyMetadata", UserName=p.user_name):
         aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key["AccessKeyId"])
-    assert identity.verify_user(aws, p).changes
-    assert identity.ensure_user(aws, p)
+    assert identity.verify_identity(aws, p).changes
+    assert identity.ensure_identity(aws, p)
     assert {row.title for row in plan.changes(aws, p).rows if row} == {"task definition registry"}
     for step in plan.STEPS:
         step.ensure(aws, p)

@@ -27,7 +27,7 @@ def test_made_once_and_then_only_read(aws, p):
 @pytest.mark.parametrize(
     "changed",
     [{"ManagedPolicies": [ECS]}, {"ManagedPolicies": []}, {"Trust": roles.trust("ecs-tasks.amazonaws.com")},
-     {"InlinePolicy": roles.policy(roles.allow(["s3:GetObject"], "*"))}],
+     {"InlinePolicy": roles.policy(roles.allow(["s3:GetObject"], "*"))}, {"InlinePolicy": None}],
 )  # fmt: skip
 def test_each_part_is_mended_alone(aws, p, changed):
     roles.ensure_role(aws, p, wanted(p))
@@ -49,3 +49,12 @@ def test_destroyed_and_again(aws, p):
     roles.ensure_role(aws, p, wanted(p))
     assert "destroyed" in repr(roles.destroy_role(aws, p, p.node_role))
     assert "absent" in repr(roles.destroy_role(aws, p, p.node_role))
+
+
+def test_a_role_without_an_inline_policy_has_none(aws, p):
+    assert roles.ensure_role(aws, p, wanted(p, InlinePolicy=None))
+    assert aws.iam.all("list_role_policies", "PolicyNames", RoleName=p.node_role) == []
+    assert not roles.ensure_role(aws.read_only(), p, wanted(p, InlinePolicy=None))
+    assert roles.verify_role(aws, p, wanted(p, InlinePolicy=None))
+    assert not roles.verify_role(aws, p, wanted(p))
+    assert "destroyed" in repr(roles.destroy_role(aws, p, p.node_role))

@@ -1,7 +1,7 @@
 import pytest
 
 from runbook import secretsmanager as vault
-from runbook.errors import NotOurs
+from runbook.errors import AwsError, NotOurs
 from runbook.secret import Secret, generate
 
 pytestmark = pytest.mark.moto
@@ -61,3 +61,36 @@ def test_a_foreign_secret_that_is_being_deleted_is_not_brought_back(aws, p):
     with pytest.raises(NotOurs):
         vault.write_secret(aws, p, "registry/x", Secret("ours"), "a test")
     assert aws.secretsmanager.describe_secret(SecretId="registry/x")["DeletedDate"]
+
+
+def test_an_empty_secret_is_there_and_has_no_value_until_one_is_written(aws, p):
+    vault.ensure_empty(aws, p, "registry/x", "a test")
+    vault.ensure_empty(aws.read_only(), p, "registry/x", "a test")
+    found = vault.find_secret(aws, p, "registry/x")
+    assert found["ARN"].startswith("arn:aws:secretsmanager:") and found["VersionId"] is None
+    assert vault.read_secret(aws, p, "registry/x") is None
+    version = vault.write_secret(aws, p, "registry/x", Secret("one"), "a test")
+    assert vault.find_secret(aws, p, "registry/x") == {**found, "VersionId": version}
+    vault.ensure_empty(aws.read_only(), p, "registry/x", "a test")
+    assert vault.read_secret(aws, p, "registry/x") == Secret("one")
+
+
+def test_a_foreign_secret_is_not_taken_for_an_empty_one(aws, p):
+    aws.secretsmanager.create_secret(Name="registry/x")
+    with pytest.raises(NotOurs):
+        vault.ensure_empty(aws, p, "registry/x", "a test")
+
+
+def test_a_name_that_is_still_being_deleted_is_waited_for(aws, p, monkeypatch):
+    real, left = aws.secretsmanager.create_secret, [None] * 2
+
+    def create(**asked):
+        if left and left.pop() is None:
+            words = "You can't create this secret because a secret with this name is already scheduled for deletion."
+            raise AwsError("secretsmanager", "CreateSecret", "InvalidRequestException", words)
+        return real(**asked)
+
+    monkeypatch.setattr(aws.secretsmanager, "create_secret", create, raising=False)
+    monkeypatch.setattr("runbook.wait.time.sleep", lambda _: None)
+    vault.ensure_empty(aws, p, "registry/x", "a test")
+    assert not left and vault.find_secret(aws, p, "registry/x")

@@ -1,48 +1,48 @@
-"""The task definition: the blog's JSON field by field, its parts, its revisions."""
+"""The task definition's parts, its revisions, and the words that stand for ARNs and addresses."""
 
 import copy
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ecs.models import ecs_backends
+from moto.elasticache.models import elasticache_backends
 
 import runbook
-from runbook import revisions, roles, secretsmanager, task
+from runbook import elasticache, htpasswd, identity, revisions, roles, secretsmanager, task
 from runbook.errors import AwsError, Denied, NotOurs, StepFailed
+from runbook.log_group import find_log_group
 from runbook.secret import Secret, generate
 
-BLOG = {
-    "containerDefinitions": [
-        {
-            "volumesFrom": [],
-            "portMappings": [{"hostPort": 5000, "containerPort": 5000, "protocol": "tcp"}],
-            "command": ["/etc/docker/registry/config.yml"],
-            "environment": [
-                {"name": "REGISTRY_AUTH_HTPASSWD_REALM", "value": "elastic.io private registry"},
-                {"name": "REGISTRY_STORAGE_S3_REGION", "value": "eu-central-1"},
-                {"name": "REGISTRY_STORAGE_S3_BUCKET", "value": "elastic-io-registry"},
-                {"name": "REGISTRY_AUTH_HTPASSWD_PATH", "value": "/auth/htpasswd"},
-            ],
-            "essential": True,
-            "entryPoint": [],
-            "links": [],
-            "mountPoints": [{"containerPath": "/auth", "sourceVolume": "auth", "readOnly": True}],
-            "memory": 1000,
-            "name": "registry",
-            "cpu": 1024,
-            "image": "elasticio/docker-registry-ecs:latest",
-        }
-    ],
-    "volumes": [{"host": {"sourcePath": "/home/ec2-user/auth"}, "name": "auth"}],
-    "family": "registry",
-}
-SECRETS = ["REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY", "REGISTRY_HTTP_SECRET"]
+
+def production(**changes):
+    """A careful team's params, for AWS with registry 3."""
+    own = {"cloud": "aws", "image": "registry:3.1.1", "credentials": "task-role", **changes}
+    return runbook.load({**runbook.load("production").model_dump(), **own})
+
+
+PRODUCTION = pytest.mark.parametrize(
+    "p",
+    [production(), production(image="registry-ecs:1", configured_by="image", credentials="instance-role")],
+    ids=["task-role", "instance-role"],
+)
 
 
 def add_key(aws, p):
     """What notebook 01 leaves behind."""
     key = Secret('{"accesskey": "AKIAEXAMPLE", "secretkey": "example"}')
     secretsmanager.write_secret(aws, p, p.key_secret, key, "key")
+
+
+def add_earlier(aws, p):
+    """What notebook 01 and the earlier steps of 02 leave behind for production."""
+    identity.ensure_identity(aws, p)
+    add_cache(aws, p)
+
+
+def add_cache(aws, p):
+    tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
+    asked = {"ReplicationGroupDescription": "test", "CacheNodeType": p.cache_node_type, "Engine": "redis"}
+    aws.elasticache.create_replication_group(ReplicationGroupId=p.cache_name, Tags=tags, **asked)
 
 
 def newest(aws, p):
@@ -62,41 +62,6 @@ def inside(definition):
 
 def wrong(report):
     return [check.name for check in report.checks if not check.ok]
-
-
-@pytest.mark.pure
-@pytest.mark.parametrize("configured_by", ["environment", "image"])
-def test_every_field_of_the_blog_is_there(p, configured_by):
-    p = runbook.load(p.model_dump() | {"configured_by": configured_by, "image": "registry:2.8.3"})
-    wanted = task.want_task(p)
-    blog = copy.deepcopy(BLOG)
-    blog_environment = {(pair["name"], pair["value"]) for pair in inside(blog).pop("environment")}
-    found = {(pair["name"], pair["value"].strip('"')) for pair in inside(wanted)["environment"]}
-    assert blog_environment <= found
-    assert inside(blog).pop("image") != inside(wanted)["image"] == "registry:2.8.3"
-    assert inside(blog).items() <= inside(wanted).items()
-    assert wanted["volumes"] == blog["volumes"] and wanted["family"] == blog["family"]
-
-
-@pytest.mark.pure
-def test_secrets_are_references_and_none_is_in_the_environment(p):
-    container = inside(task.want_task(p))
-    assert [secret["name"] for secret in container["secrets"]] == SECRETS
-    assert [secret["valueFrom"] for secret in container["secrets"]] == [
-        "secretsmanager:registry/s3-key:accesskey",
-        "secretsmanager:registry/s3-key:secretkey",
-        "secretsmanager:registry/http-secret",
-    ]
-    assert not {pair["name"] for pair in container["environment"]} & set(SECRETS)
-
-
-@pytest.mark.pure
-def test_the_log_goes_to_the_group_without_blocking_the_registry(p):
-    configuration = inside(task.want_task(p))["logConfiguration"]
-    assert configuration["logDriver"] == "awslogs"
-    assert configuration["options"]["awslogs-group"] == "/ecs/registry"
-    assert configuration["options"]["awslogs-region"] == "eu-central-1"
-    assert configuration["options"]["mode"] == "non-blocking"
 
 
 @pytest.mark.pure
@@ -276,6 +241,21 @@ def test_what_ecs_fills_in_or_leaves_out_is_no_difference(aws, p):
 
 
 @pytest.mark.moto
+@PRODUCTION
+def test_what_ecs_fills_in_or_leaves_out_of_production_is_no_difference(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    (definition,) = ecs_backends[ACCOUNT][p.region].task_definitions[p.family].values()
+    for container in definition.container_definitions:
+        del container["privileged"]
+        container["linuxParameters"]["capabilities"]["add"] = []
+        container |= {"systemControls": [], "dnsServers": []}
+    definition.volumes[0]["host"] = {}
+    task.verify_task(aws, p).require()
+    assert not task.ensure_task(aws.read_only(), p)
+
+
+@pytest.mark.moto
 def test_a_key_secret_made_anew_needs_a_new_revision(aws, p):
     add_key(aws, p)
     task.ensure_task(aws, p)
@@ -350,7 +330,7 @@ def nothing_left(aws, p):
     for status in ("ACTIVE", "INACTIVE"):
         assert aws.ecs.all("list_task_definitions", "taskDefinitionArns", familyPrefix=p.family, status=status) == []
     assert roles.find_role(aws, p, p.execution_role) is None
-    assert task.find_log_group(aws, p) is None
+    assert find_log_group(aws, p) is None
     assert secretsmanager.find_secret(aws, p, p.http_secret) is None
     assert secretsmanager.find_secret(aws, p, p.key_secret)
 
@@ -435,3 +415,168 @@ def test_a_revision_that_is_listed_late_as_inactive_is_deleted_too(aws, p, monke
     monkeypatch.setattr(aws.ecs, "all", late, raising=False)
     task.destroy_task(aws, p)
     assert real("list_task_definitions", "taskDefinitionArns", status="INACTIVE") == []
+
+
+@pytest.mark.pure
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({}, ["http-secret", "htpasswd"]),
+        ({"credentials": "access-key"}, ["s3-key", "http-secret", "htpasswd"]),
+    ],
+)
+def test_the_execution_role_may_read_what_its_containers_need(changes, names):
+    read, _ = task.want_execution_role(production(**changes), ACCOUNT)["InlinePolicy"]["Statement"]
+    here = f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:registry"
+    assert read["Resource"] == [f"{here}/{name}-*" for name in names]
+
+
+@pytest.mark.moto
+@PRODUCTION
+def test_production_from_nothing_and_then_nothing_to_change(aws, p):
+    add_earlier(aws, p)
+    assert repr(task.ensure_task(aws, p)).splitlines() == [
+        "+ secret registry/http-secret: created",
+        "+ secret registry/htpasswd: created",
+        "+ IAM role registry-execution: created",
+        "+ log group /ecs/registry: created",
+        "+ task definition registry: created",
+    ]
+    assert not task.ensure_task(aws.read_only(), p)
+    report = task.verify_task(aws.read_only(), p).require()
+    assert ("static keys", "none") in [(check.name, check.found) for check in report.checks]
+    assert secretsmanager.find_secret(aws, p, p.htpasswd_secret)["VersionId"] is None
+    assert secretsmanager.find_secret(aws, p, p.key_secret) is None
+
+
+@pytest.mark.moto
+@PRODUCTION
+def test_ecs_is_given_the_cache_and_the_roles_of_production(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    registry, init = newest(aws, p)["containerDefinitions"]
+    environment = {pair["name"]: pair["value"] for pair in registry["environment"]}
+    assert f'"{elasticache.endpoint(aws, p)}"' in environment["REGISTRY_REDIS"]
+    assert "elasticache:" not in str(registry)
+    htpasswd_arn = secretsmanager.find_secret(aws, p, p.htpasswd_secret)["ARN"]
+    assert init["secrets"] == [{"name": "HTPASSWD", "valueFrom": htpasswd_arn}]
+    assert [secret["name"] for secret in registry["secrets"]] == ["REGISTRY_HTTP_SECRET"]
+    has = f"arn:aws:iam::{ACCOUNT}:role/registry-task" if p.credentials == "task-role" else None
+    assert newest(aws, p).get("taskRoleArn") == has
+
+
+@pytest.mark.moto
+@PRODUCTION
+def test_a_killed_ensure_of_production_is_completed(crash_everywhere, p):
+    def check(aws, p):
+        task.verify_task(aws, p).require()
+        assert len(revisions.find_active(aws, p)) == 1
+
+    assert crash_everywhere(task.ensure_task, check, prepare=add_earlier) == [
+        "secretsmanager CreateSecret",
+        "secretsmanager CreateSecret",
+        "iam CreateRole",
+        "iam PutRolePolicy",
+        "logs CreateLogGroup",
+        "logs PutRetentionPolicy",
+        "ecs RegisterTaskDefinition",
+    ]
+
+
+@pytest.mark.moto
+@pytest.mark.parametrize("p", [production()], ids=["production"])
+def test_without_the_role_of_notebook_01_or_the_cache_nothing_is_written(aws, p):
+    with pytest.raises(StepFailed, match="IAM role registry-task.*01_enable_s3_and_authentication"):
+        task.ensure_task(aws.read_only(), p)
+    identity.ensure_identity(aws, p)
+    with pytest.raises(StepFailed, match="cache registry-cache.*02_create_a_task_definition from its start"):
+        task.ensure_task(aws.read_only(), p)
+
+
+PRODUCTION_DRIFTS = {
+    "container.registry.user": in_container(user="root"),
+    "container.registry.readonlyRootFilesystem": in_container(readonlyRootFilesystem=False),
+    "container.registry.privileged": in_container(privileged=True),
+    "container.registry.linuxParameters.capabilities.drop": in_container(linuxParameters={}),
+    "container.registry.dependsOn": in_container(dependsOn=[]),
+    "container.registry.stopTimeout": in_container(stopTimeout=30),
+    "container.registry.memoryReservation": in_container(memoryReservation=100),
+    "container.registry.portMappings": in_container(portMappings=[{"hostPort": 5000, "containerPort": 5000}]),
+    "container.registry.environment.REGISTRY_REDIS": variable("REGISTRY_REDIS", "{addrs: [elsewhere:6379]}"),
+    "container.registry.secrets.HTPASSWD": lambda d: inside(d)["secrets"].extend(
+        d["containerDefinitions"][1]["secrets"]
+    ),
+    "container.htpasswd.command": lambda d: d["containerDefinitions"][1].update(command=["true"]),
+    "container.htpasswd.secrets.REGISTRY_HTTP_SECRET": lambda d: d["containerDefinitions"][1]["secrets"].extend(
+        inside(d)["secrets"]
+    ),
+    "volume.auth.scope": lambda d: d["volumes"][0]["dockerVolumeConfiguration"].update(scope="shared"),
+    "taskRoleArn": lambda d: d.update(taskRoleArn=f"arn:aws:iam::{ACCOUNT}:role/other"),
+}
+
+
+@pytest.mark.moto
+@PRODUCTION
+def test_drift_in_any_field_of_production_is_named_and_mended(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    for name, drift in PRODUCTION_DRIFTS.items():
+        changed = copy.deepcopy(newest(aws, p))
+        drift(changed)
+        register(aws, p, changed, **{k: changed[k] for k in ("taskRoleArn",) if k in changed})
+        assert [n for n in wrong(task.verify_task(aws, p)) if n != "surplus ACTIVE revisions"] == [name]
+        assert name in repr(task.ensure_task(aws, p))
+        task.verify_task(aws, p).require()
+    assert not task.ensure_task(aws.read_only(), p)
+
+
+@pytest.mark.moto
+@pytest.mark.parametrize("p", [production()], ids=["production"])
+def test_a_static_key_beside_a_role_is_named(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    changed = copy.deepcopy(newest(aws, p))
+    arn = inside(changed)["secrets"][0]["valueFrom"]
+    inside(changed)["secrets"].append({"name": "REGISTRY_STORAGE_S3_ACCESSKEY", "valueFrom": arn})
+    register(aws, p, changed)
+    assert "static keys: wanted none, found REGISTRY_STORAGE_S3_ACCESSKEY" in task.verify_task(aws, p).failures()
+
+
+@pytest.mark.moto
+@pytest.mark.parametrize("p", [production()], ids=["production"])
+def test_a_cache_made_anew_needs_a_new_revision(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    former = elasticache.endpoint(aws, p)
+    aws.elasticache.delete_replication_group(ReplicationGroupId=p.cache_name)
+    del elasticache_backends[ACCOUNT][p.region].replication_groups[p.cache_name]  # moto leaves it "deleting"
+    shown = task.verify_task(aws, p).failures()
+    assert "elasticache:registry-cache (a former cache of that name)" in shown and former not in shown
+    add_cache(aws, p)
+    assert wrong(task.verify_task(aws, p)) == ["container.registry.environment.REGISTRY_REDIS"]
+    assert task.ensure_task(aws, p)
+    task.verify_task(aws, p).require()
+
+
+@pytest.mark.moto
+@pytest.mark.parametrize("p", [production(bcrypt_cost=5)], ids=["production"])
+def test_new_users_are_no_new_revision(aws, p):
+    add_earlier(aws, p)
+    task.ensure_task(aws, p)
+    htpasswd.ensure_users(aws, p)
+    assert not task.ensure_task(aws.read_only(), p)
+    task.verify_task(aws, p).require()
+
+
+@pytest.mark.moto
+def test_the_blogs_deployment_becomes_productions_by_one_new_revision(aws, p):
+    add_key(aws, p)
+    task.ensure_task(aws, p)
+    http = secretsmanager.read_secret(aws, p, p.http_secret)
+    upgraded = production()
+    add_earlier(aws, upgraded)
+    assert "~ task definition registry: changed" in repr(task.ensure_task(aws, upgraded))
+    task.verify_task(aws, upgraded).require()
+    assert secretsmanager.read_secret(aws, p, p.http_secret) == http
+    assert task.ensure_task(aws, p)
+    task.verify_task(aws, p).require()

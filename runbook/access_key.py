@@ -1,0 +1,145 @@
+"""Who may write to the bucket in the blog: an IAM user, whose only access key lies in Secrets Manager."""
+
+import json
+
+from . import s3_policy
+from .errors import NotOurs, StepFailed
+from .params import Params
+from .report import Changes, Document, Report, compare, destroyed
+from .roles import INLINE, policy
+from .secret import Secret
+from .secretsmanager import destroy_secret, read_secret, write_secret
+from .session import AWS
+from .wait import wait
+
+_ABSENT = {"NoSuchEntity"}
+
+
+def want_user(p: Params) -> Document:
+    """The user, what it may do (Distribution's list, on this bucket alone), and where its key is."""
+    return Document(UserName=p.user_name, Policy=policy(*s3_policy.statements(p)), AccessKey=_stored(p))
+
+
+def find_user(aws: AWS, p: Params) -> Document | None:
+    """The user in the same words; its key is told by where it is, never by its id."""
+    if aws.iam.find("get_user", _ABSENT, UserName=p.user_name) is None:
+        return None
+    if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all(
+        "list_user_tags", "Tags", UserName=p.user_name
+    ):
+        raise NotOurs(f"IAM user {p.user_name}", p)
+    inline = aws.iam.find("get_user_policy", _ABSENT, UserName=p.user_name, PolicyName=INLINE)
+    return Document(
+        UserName=p.user_name,
+        Policy=inline["PolicyDocument"] if inline else None,
+        AccessKey=_told(p, _stored_id(aws, p), _keys(aws, p)),
+    )
+
+
+def ensure_user(aws: AWS, p: Params) -> Changes:
+    """Make the user, its policy and its key. A key whose secret half was never stored is replaced.
+
+    Raises StepFailed for a stored key that somebody made inactive: that was on purpose.
+    """
+    wanted, found = want_user(p), find_user(aws, p)
+    report = compare(_title(p), wanted, found)
+    if report:
+        return report.changes.done
+    if found is None:
+        tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
+        aws.iam.create_user(UserName=p.user_name, Tags=tags)
+        found = Document()
+    if found.get("Policy") != wanted["Policy"]:
+        document = json.dumps(wanted["Policy"])
+        aws.iam.put_user_policy(UserName=p.user_name, PolicyName=INLINE, PolicyDocument=document)
+    if found.get("AccessKey") != wanted["AccessKey"]:
+        _ensure_key(aws, p)
+    return report.changes.done
+
+
+def verify_user(aws: AWS, p: Params) -> Report:
+    return compare(_title(p), want_user(p), find_user(aws, p))
+
+
+def destroy_user(aws: AWS, p: Params) -> Changes:
+    """IAM deletes a user only without keys and policies; the secret goes last."""
+    user = find_user(aws, p)
+    if user:
+        for key in _keys(aws, p):
+            aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
+        for name in aws.iam.all("list_user_policies", "PolicyNames", UserName=p.user_name):
+            aws.iam.delete_user_policy(UserName=p.user_name, PolicyName=name)
+        for attached in aws.iam.all("list_attached_user_policies", "AttachedPolicies", UserName=p.user_name):
+            aws.iam.detach_user_policy(UserName=p.user_name, PolicyArn=attached["PolicyArn"])
+        aws.iam.delete_user(UserName=p.user_name)
+    secret = destroy_secret(aws, p, p.key_secret)
+    return destroyed(_title(p), bool(user or secret))
+
+
+def _ensure_key(aws: AWS, p: Params) -> None:
+    stored, keys = _stored_id(aws, p), _keys(aws, p)
+    if keys.get(stored) == "Inactive":
+        raise StepFailed(
+            f"{_title(p)}: its access key was made inactive; make it active again in IAM, "
+            "or delete it there for a new one, then run notebook 01_enable_s3_and_authentication again"
+        )
+    # A user has at most two keys, so those that nobody knows the secret half of go first.
+    for key in keys.keys() - {stored}:
+        aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
+    if stored not in keys:
+        made, value = _make_key(aws, p)
+        write_secret(aws, p, p.key_secret, value, f"S3 key of the IAM user {p.user_name}, for the registry")
+        _wait_until_listed(aws, p, made)
+        # A lost reply is asked for again by botocore, and each time makes a key.
+        for key in _keys(aws, p).keys() - {made}:
+            aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
+
+
+def _wait_until_listed(aws: AWS, p: Params, key: str) -> None:
+    """IAM is eventually consistent: the next run must not take the new key for a deleted one."""
+
+    def look():
+        if key in _keys(aws, p):
+            return key, "its key is made and stored"
+        return None, "its key is stored and not listed yet"
+
+    wait(_title(p), look, timeout=60)
+
+
+def _make_key(aws: AWS, p: Params) -> tuple[str, Secret]:
+    key = aws.iam.create_access_key(UserName=p.user_name)["AccessKey"]
+    both = {"accesskey": key["AccessKeyId"], "secretkey": key["SecretAccessKey"]}
+    return key["AccessKeyId"], Secret(json.dumps(both))
+
+
+def _keys(aws: AWS, p: Params) -> dict[str, str]:
+    """The user's keys: id to Active or Inactive."""
+    keys = aws.iam.all("list_access_keys", "AccessKeyMetadata", UserName=p.user_name)
+    return {key["AccessKeyId"]: key["Status"] for key in keys}
+
+
+def _stored_id(aws: AWS, p: Params) -> str | None:
+    value = read_secret(aws, p, p.key_secret)
+    if value is None:
+        return None
+    try:
+        both = json.loads(value.reveal())
+        return str(both["accesskey"]) if both["secretkey"] else None
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _told(p: Params, stored: str | None, keys: dict[str, str]) -> str:
+    if stored not in keys:
+        return "not stored"
+    if keys[stored] == "Inactive":
+        return f"{_stored(p)}, inactive"
+    return _stored(p) if len(keys) == 1 else f"{_stored(p)}, and another key beside it"
+
+
+def _stored(p: Params) -> str:
+    return f"stored in secretsmanager:{p.key_secret}"
+
+
+def _title(p: Params) -> str:
+    return f"IAM user {p.user_name}"

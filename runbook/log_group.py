@@ -1,0 +1,40 @@
+"""The CloudWatch log group that holds what the containers print."""
+
+from .errors import NotOurs
+from .params import Params
+from .report import Changes, Document, compare, destroyed
+from .session import AWS
+
+
+def want_log_group(p: Params) -> Document:
+    return Document(logGroupName=p.log_group, retentionInDays=p.log_retention)
+
+
+def find_log_group(aws: AWS, p: Params) -> Document | None:
+    """Name and retention in days. NotOurs without our tag."""
+    groups = aws.logs.all("describe_log_groups", "logGroups", logGroupNamePrefix=p.log_group)
+    group = next((group for group in groups if group["logGroupName"] == p.log_group), None)
+    if group is None:
+        return None
+    arn = group["arn"].removesuffix(":*")
+    if aws.logs.list_tags_for_resource(resourceArn=arn)["tags"].get("runbook:deployment") != p.name:
+        raise NotOurs(f"log group {p.log_group}", p)
+    return Document(logGroupName=p.log_group, retentionInDays=group.get("retentionInDays"))
+
+
+def ensure_log_group(aws: AWS, p: Params) -> Changes:
+    found = find_log_group(aws, p)
+    report = compare(f"log group {p.log_group}", want_log_group(p), found)
+    if found is None:
+        aws.logs.create_log_group(logGroupName=p.log_group, tags=p.tags)
+    if not report:
+        aws.logs.put_retention_policy(logGroupName=p.log_group, retentionInDays=p.log_retention)
+    return report.changes.done
+
+
+def destroy_log_group(aws: AWS, p: Params) -> Changes:
+    """With all that is in it."""
+    group = find_log_group(aws, p)
+    if group:
+        aws.logs.delete_log_group(logGroupName=p.log_group)
+    return destroyed(f"log group {p.log_group}", bool(group))

@@ -1,0 +1,20 @@
+"""What whoever stores the images may do in S3: Distribution's list, on the deployment's bucket alone."""
+
+from .params import Params
+from .roles import allow
+
+# https://distribution.github.io/distribution/storage-drivers/s3/#s3-permission-scopes
+BUCKET_ACTIONS = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
+OBJECT_ACTIONS = [
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:DeleteObject",
+    "s3:ListMultipartUploadParts",
+    "s3:AbortMultipartUpload",
+]
+
+
+def statements(p: Params) -> list[dict]:
+    """One statement about the bucket, one about its objects."""
+    bucket = f"arn:aws:s3:::{p.bucket}"
+    return [allow(BUCKET_ACTIONS, bucket), allow(OBJECT_ACTIONS, f"{bucket}/*")]
