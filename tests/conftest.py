@@ -39,6 +39,13 @@ def p():
 
 
 @pytest.fixture
+def scaling():
+    """The params for production, for AWS: an Auto Scaling group, registry 3 with a role of its own."""
+    changed = {"cloud": "aws", "image": "registry:3.1.1", "credentials": "task-role"}
+    return runbook.load({**runbook.load("production").model_dump(), **changed})
+
+
+@pytest.fixture
 def account(monkeypatch):
     """The environment of moto's account; the caller's own AWS settings do not reach it."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
