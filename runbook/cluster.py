@@ -17,18 +17,24 @@ _SETTLE_SECONDS = 120
 
 
 def want_cluster(p: Params) -> Document:
-    """The blog's cluster: a name, and no setting of its own."""
-    return Document(clusterName=p.cluster_name, status="ACTIVE")
+    """The blog's cluster is a name and no setting of its own; one that scales says whether it has insights.
+
+    An account may have another default for them:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
+    """
+    insights = {"containerInsights": "enabled" if p.container_insights else "disabled"} if p.scales else {}
+    return Document(clusterName=p.cluster_name, status="ACTIVE", **insights)
 
 
 def find_cluster(aws: AWS, p: Params) -> Document | None:
-    """Name and status. A deleted cluster stays visible as INACTIVE for a while: it is absent."""
-    found = aws.ecs.describe_clusters(clusters=[p.cluster_name], include=["TAGS"])["clusters"]
+    """Name, status, settings. A deleted cluster stays visible as INACTIVE for a while: it is absent."""
+    found = aws.ecs.describe_clusters(clusters=[p.cluster_name], include=["TAGS", "SETTINGS"])["clusters"]
     if not found or found[0]["status"] == "INACTIVE":
         return None
     if {"key": "runbook:deployment", "value": p.name} not in found[0].get("tags", []):
         raise NotOurs(f"ECS cluster {p.cluster_name}", p)
-    return Document(clusterName=found[0]["clusterName"], status=found[0]["status"])
+    settings = {setting["name"]: setting["value"] for setting in found[0].get("settings", [])}
+    return Document(clusterName=found[0]["clusterName"], status=found[0]["status"], **settings)
 
 
 def ensure_cluster(aws: AWS, p: Params) -> Changes:
@@ -37,6 +43,8 @@ def ensure_cluster(aws: AWS, p: Params) -> Changes:
     if report.absent:
         _ensure_service_linked_role(aws)
         wait.wait(f"ECS cluster {p.cluster_name}", lambda: _created(aws, p), timeout=_SETTLE_SECONDS, every=3)
+    elif not report and _settings(p):
+        aws.ecs.update_cluster(cluster=p.cluster_name, settings=_settings(p))
     return report.changes.done
 
 
@@ -67,9 +75,15 @@ def _ensure_service_linked_role(aws: AWS) -> None:
             raise
 
 
+def _settings(p: Params) -> list[dict[str, str]]:
+    wanted = want_cluster(p)
+    return [{"name": name, "value": wanted[name]} for name in ("containerInsights",) if name in wanted]
+
+
 def _created(aws: AWS, p: Params) -> tuple[bool | None, str]:
     try:
-        aws.ecs.create_cluster(clusterName=p.cluster_name, tags=[{"key": k, "value": v} for k, v in p.tags.items()])
+        tags = [{"key": k, "value": v} for k, v in p.tags.items()]
+        aws.ecs.create_cluster(clusterName=p.cluster_name, tags=tags, settings=_settings(p))
     except AwsError as error:
         if "service linked role" not in error.message:
             raise

@@ -1,26 +1,18 @@
-"""The EC2 instances of a deployment: read, launched, waited for, terminated; `nodes` decides which and when."""
+"""The EC2 instances of a deployment: read, launched, waited for, terminated, as `nodes` decides."""
 
 import hashlib
 import re
 import time
 from typing import NamedTuple
 
-from . import vpc, wait
-from .errors import AwsError, StepFailed
+from . import launching, vpc, wait
+from .errors import AwsError
 from .params import Params
+from .report import Report
 from .session import AWS
 
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/retrieve-ecs-optimized_AMI.html
-AMI_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
-# The ECS agent and the SSM agent run in the host's network, one hop from the metadata service; a container in bridge
-# mode is one hop further away, so that with a limit of 1 no task obtains the node's role:
-# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-options.html
-METADATA = {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1}
-_VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}  # size in GiB
-_LIVE = ("pending", "running", "stopping", "stopped")
-_JOIN_SECONDS, _DRAIN_SECONDS, _TERMINATE_SECONDS, _PROFILE_SECONDS = 600, 300, 600, 120
-# What EC2 says of an instance profile that IAM has made but not yet spread.
-_PROFILE_UNKNOWN = ("Invalid IAM Instance Profile", "has no associated IAM Roles")
+LIVE = ("pending", "running", "stopping", "stopped")
+_JOIN_SECONDS, _DRAIN_SECONDS, _TERMINATE_SECONDS = 600, 300, 600
 
 
 class Instances(NamedTuple):
@@ -61,7 +53,7 @@ def read(aws: AWS, p: Params) -> Instances:
     surplus = []
     for instance in found:
         name = name_of(instance)
-        if state(instance) not in _LIVE:
+        if state(instance) not in LIVE:
             continue
         if name in wanted and name not in nodes:
             nodes[name] = instance
@@ -69,6 +61,25 @@ def read(aws: AWS, p: Params) -> Instances:
             surplus.append(instance)
     ending = [i for i in found if state(i) == "shutting-down"]
     return Instances(nodes, surplus, ending, [i for i in found if state(i) == "terminated"])
+
+
+def of_group(aws: AWS, p: Params) -> list[dict]:
+    """All instances that the Auto Scaling group has launched, whatever their state, the oldest first."""
+    tags = {"tag:runbook:deployment": p.name, "tag:aws:autoscaling:groupName": p.scaling_group_name}
+    filters = [{"Name": name, "Values": [value]} for name, value in tags.items()]
+    reservations = aws.ec2.all("describe_instances", "Reservations", Filters=filters)
+    found = [instance for reservation in reservations for instance in reservation["Instances"]]
+    return sorted(found, key=lambda i: (i["LaunchTime"], i["InstanceId"]))
+
+
+def named_by_zone(p: Params, found: list[dict]) -> dict[str, dict]:
+    """Instances of the group by a name for each: they share their tag Name, so they are counted in each zone."""
+    names, counts = {}, {}
+    for instance in found:
+        zone = instance["Placement"]["AvailabilityZone"]
+        counts[zone] = counts.get(zone, 0) + 1
+        names[f"{p.scaling_group_name} {counts[zone]} in {zone}"] = instance
+    return dict(sorted(names.items()))
 
 
 def state(instance: dict) -> str:
@@ -110,15 +121,17 @@ def pings(aws: AWS, instances: list[dict]) -> dict[str, str]:
     return {item["InstanceId"]: item["PingStatus"] for item in found}
 
 
-def current_ami(aws: AWS) -> str:
-    """Id of the ECS-optimized image that AWS recommends today."""
-    return aws.ssm.get_parameter(Name=AMI_PARAMETER)["Parameter"]["Value"]
+def check_port_22(aws: AWS, report: Report, *, instances: list[dict]) -> Report:
+    """The report with a check that no security group of the instances lets everyone reach port 22."""
+    ids = sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
+    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []
+    world = ", ".join(group["GroupName"] for group in groups if any(map(_is_open, group["IpPermissions"])))
+    return report.check("port 22", not world, "closed to the world", world or "closed to the world")
 
 
 def launch(aws: AWS, p: Params, name: str, *, user_data: str) -> None:
     """Run one instance; node 1 in the first availability zone that has the type, node 2 in the second, and so on."""
-    image, subnets = current_ami(aws), _subnets(aws, p)
-    root = aws.ec2.describe_images(ImageIds=[image])["Images"][0]["RootDeviceName"]
+    image, subnets = launching.current_ami(aws), list(launching.subnets(aws, p).values())
     tags = [{"Key": k, "Value": v} for k, v in ({"Name": name} | p.tags).items()]
     request = {
         "MinCount": 1,
@@ -129,33 +142,12 @@ def launch(aws: AWS, p: Params, name: str, *, user_data: str) -> None:
         "SecurityGroupIds": [vpc.group_id(aws, p, p.node_group)],
         "SubnetId": subnets[(int(name.rsplit("-", 1)[1]) - 1) % len(subnets)],
         "UserData": user_data,
-        "MetadataOptions": METADATA,
-        "BlockDeviceMappings": [{"DeviceName": root, "Ebs": _VOLUME}],
+        "MetadataOptions": launching.metadata(p),
+        "BlockDeviceMappings": [{"DeviceName": launching.root_device(aws, image), "Ebs": launching.VOLUME}],
         "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
         "ClientToken": token(p, name, read(aws, p), time.strftime("%Y%m%d%H", time.gmtime())),
     }
-    wait.wait(name, lambda: _run(aws, request), timeout=_PROFILE_SECONDS, every=3)
-
-
-def _subnets(aws: AWS, p: Params) -> list[str]:
-    """The default subnets of the zones that offer the instance type: us-east-1 has one without the newer types.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-discovery.html
-    """
-    offered = aws.ec2.all(
-        "describe_instance_type_offerings",
-        "InstanceTypeOfferings",
-        LocationType="availability-zone",
-        Filters=[{"Name": "instance-type", "Values": [p.instance_type]}],
-    )
-    names = {offer["Location"] for offer in offered}
-    found = [subnet for zone, subnet in vpc.zones(aws).items() if zone in names]
-    if not found:
-        raise StepFailed(
-            f"no zone of the default VPC offers instance type {p.instance_type} in {aws.region}; "
-            f"change instance_type in {p.source}"
-        )
-    return found
+    wait.wait(name, lambda: _run(aws, request), timeout=launching.PROFILE_SECONDS, every=3)
 
 
 def token(p: Params, name: str, found: Instances, hour: str) -> str:
@@ -225,7 +217,7 @@ def _run(aws: AWS, request: dict) -> tuple[bool | None, str]:
     try:
         aws.ec2.run_instances(**request)
     except AwsError as error:
-        if error.code == "InvalidParameterValue" and any(text in error.message for text in _PROFILE_UNKNOWN):
+        if error.code == "InvalidParameterValue" and any(text in error.message for text in launching.PROFILE_UNKNOWN):
             return None, "EC2 does not know the new instance profile yet"
         raise
     return True, "launched"
@@ -248,15 +240,15 @@ def _drain(aws: AWS, p: Params, ids: set[str]) -> None:
 
 
 def _left_behind(aws: AWS, p: Params) -> list[dict]:
-    """Registrations of our terminated instances, and of any that EC2 has forgotten (an hour after their end)."""
-    registered, found = registrations(aws, p), read(aws, p)
-    known = {instance["InstanceId"] for instance in (*found.live, *found.ending)}
-    lost = {key for key, item in registered.items() if not item["agentConnected"]} - known
-    filters = [{"Name": "instance-id", "Values": sorted(lost)}]
-    reservations = aws.ec2.all("describe_instances", "Reservations", Filters=filters) if lost else []
-    there = {instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]}
-    gone = {instance["InstanceId"] for instance in found.ended} | (lost - there)
-    return [item for key, item in registered.items() if key in gone]
+    """Registrations of terminated instances, and of any that EC2 has forgotten (an hour after their end)."""
+    registered, states = registrations(aws, p), {}
+    ids = sorted(registered)
+    for first in range(0, len(ids), 200):  # the most values that one filter may have
+        filters = [{"Name": "instance-id", "Values": ids[first : first + 200]}]
+        for reservation in aws.ec2.all("describe_instances", "Reservations", Filters=filters):
+            states |= {instance["InstanceId"]: state(instance) for instance in reservation["Instances"]}
+    forgotten = {key for key, item in registered.items() if not item["agentConnected"]} - states.keys()
+    return [item for key, item in registered.items() if key in forgotten or states.get(key) == "terminated"]
 
 
 def _deregistered(aws: AWS, p: Params) -> tuple[bool | None, str]:
@@ -268,3 +260,12 @@ def _deregistered(aws: AWS, p: Params) -> tuple[bool | None, str]:
             asked = {"cluster": p.cluster_name, "containerInstance": arn, "force": True}
             aws.ecs.find("deregister_container_instance", {"InvalidParameterException"}, **asked)
     return (None if left else True), f"{len(left)} terminated nodes still registered"
+
+
+def _is_open(permission: dict) -> bool:
+    networks = [r["CidrIp"] for r in permission.get("IpRanges", [])]
+    networks += [r["CidrIpv6"] for r in permission.get("Ipv6Ranges", [])]
+    covers = permission["IpProtocol"] == "-1" or (
+        permission["IpProtocol"] == "tcp" and permission["FromPort"] <= 22 <= permission["ToPort"]
+    )
+    return covers and any(network in ("0.0.0.0/0", "::/0") for network in networks)

@@ -1,4 +1,4 @@
-"""The two security groups: clients reach the balancer's port 443, only the balancer reaches the nodes' port 5000."""
+"""The security groups: clients reach the balancer, only the balancer reaches the registries, only nodes the cache."""
 
 import ipaddress
 from typing import NamedTuple
@@ -17,13 +17,16 @@ _PEERS = {
     "UserIdGroupPairs": "GroupId",
     "PrefixListIds": "PrefixListId",
 }
+# The ephemeral ports from which Docker takes a host port that the task definition leaves open (hostPort 0):
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html
+_DYNAMIC_PORTS = "tcp 32768-65535"
 # The network interfaces of a deleted balancer hold its group for some minutes:
 # https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html
 _RELEASE_SECONDS = 900
 
 
 class Rule(NamedTuple):
-    """One rule in words: `tcp 5000` or `all`, a network or the name of a security group, and what it is for.
+    """One rule in words: `tcp 5000`, `tcp 1-9` or `all`, a network or the name of a security group, and what it is for.
 
     AWS allows a-z, A-Z, 0-9, spaces and ._-:/()#,@[]+=&;{}!$* in a description.
     """
@@ -43,7 +46,7 @@ def want_groups(p: Params) -> Document:
 
 
 def find_groups(aws: AWS, p: Params) -> Document | None:
-    """The rules that are there, in the same words; a missing group is left out. None when both are missing."""
+    """The rules that are there, in the same words; a missing group is left out. None when all are missing."""
     return _in_words({name: _rules(aws, group) for name, group in _groups(aws, p).items() if group}) or None
 
 
@@ -58,10 +61,10 @@ def ensure_groups(aws: AWS, p: Params) -> Changes:
             aws.ec2.create_security_group(
                 GroupName=name,
                 Description=_description(p, name),
-                VpcId=vpc.default_vpc(aws),
+                VpcId=vpc.vpc_id(aws, p),
                 TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
             )
-    groups = wait.wait("security groups", lambda: _both(aws, p), timeout=60)
+    groups = wait.wait("security groups", lambda: _visible(aws, p), timeout=60)
     for name, directions in _wanted(p).items():
         for direction, rules in directions.items():
             _mend(aws, groups, groups[name], direction, rules)
@@ -74,12 +77,21 @@ def verify_groups(aws: AWS, p: Params) -> Report:
 
 
 def destroy_groups(aws: AWS, p: Params) -> Changes:
-    """Delete both, first the rules by which they name each other. Waits up to 15 minutes until nothing uses them."""
-    groups = {name: group for name, group in _groups(aws, p).items() if group}
+    """Delete them, first the rules by which they name each other. Waits up to 15 minutes until nothing uses them."""
+    return _destroy(aws, p, list(_wanted(p)))
+
+
+def destroy_cache_group(aws: AWS, p: Params) -> Changes:
+    """Delete the cache's group alone, whatever the params say of a cache."""
+    return _destroy(aws, p, [p.cache_name])
+
+
+def _destroy(aws: AWS, p: Params, names: list[str]) -> Changes:
+    groups = {name: group for name in names if (group := vpc.find_group(aws, p, name))}
     for group in groups.values():
         for direction, rules in _rules(aws, group).items():
             for rule, permission in rules.items():
-                if rule.peer in (p.balancer_group, p.node_group):
+                if rule.peer in names:
                     _call(aws, "revoke", direction, group, permission)
     for name, group in groups.items():
         wait.wait(f"security group {name}", lambda g=group: _deleted(aws, g), timeout=_RELEASE_SECONDS, every=5)
@@ -87,18 +99,24 @@ def destroy_groups(aws: AWS, p: Params) -> Changes:
 
 
 def _wanted(p: Params) -> dict[str, dict[str, list[Rule]]]:
-    port = f"tcp {p.port}"
-    return {
+    registries = _DYNAMIC_PORTS if p.scales else f"tcp {p.port}"
+    clients = _networks(p.client_networks)
+    redirect = [Rule("tcp 80", network, "redirected to 443") for network in clients] if p.scales else []
+    ssh = [Rule("tcp 22", network, "SSH, asked for by ssh_from") for network in _networks(p.ssh_from)]
+    groups = {
         p.balancer_group: {
-            "ingress": [Rule("tcp 443", network, "docker clients") for network in _networks(p.client_networks)],
-            "egress": [Rule(port, p.node_group, "to the registry")],
+            "ingress": [Rule("tcp 443", network, "docker clients") for network in clients] + redirect,
+            "egress": [Rule(registries, p.node_group, "to the registry")],
         },
         p.node_group: {
-            "ingress": [Rule(port, p.balancer_group, "from the load balancer")]
-            + [Rule("tcp 22", network, "SSH, asked for by ssh_from") for network in _networks(p.ssh_from)],
+            "ingress": [Rule(registries, p.balancer_group, "from the load balancer")] + ssh,
             "egress": [Rule("all", _EVERYWHERE, "to AWS and to where the image is pulled from")],
         },
     }
+    if p.cache == "elasticache":
+        cache = {"ingress": [Rule("tcp 6379", p.node_group, "from the registries")], "egress": []}
+        groups[p.cache_name] = cache
+    return groups
 
 
 def _networks(networks: list[str]) -> list[str]:
@@ -107,7 +125,8 @@ def _networks(networks: list[str]) -> list[str]:
 
 
 def _description(p: Params, name: str) -> str:
-    return f"{p.name}: load balancer" if name == p.balancer_group else f"{p.name}: nodes of the ECS cluster"
+    of = {p.balancer_group: "load balancer", p.node_group: "nodes of the ECS cluster", p.cache_name: "cache"}
+    return f"{p.name}: {of[name]}"
 
 
 def _in_words(groups: dict) -> Document:
@@ -120,12 +139,12 @@ def _in_words(groups: dict) -> Document:
 
 
 def _groups(aws: AWS, p: Params) -> dict[str, dict | None]:
-    return {name: vpc.find_group(aws, p, name) for name in (p.balancer_group, p.node_group)}
+    return {name: vpc.find_group(aws, p, name) for name in _wanted(p)}
 
 
-def _both(aws: AWS, p: Params) -> tuple[dict[str, dict] | None, str]:
+def _visible(aws: AWS, p: Params) -> tuple[dict[str, dict] | None, str]:
     groups = _groups(aws, p)
-    return groups if all(groups.values()) else None, f"{sum(map(bool, groups.values()))} of 2 visible"
+    return groups if all(groups.values()) else None, f"{sum(map(bool, groups.values()))} of {len(groups)} visible"
 
 
 def _rules(aws: AWS, group: dict) -> dict[str, dict[Rule, dict]]:
@@ -164,8 +183,9 @@ def _permission(rule: Rule, groups: dict[str, dict]) -> dict:
         peer = {kind: [{_PEERS[kind]: rule.peer, "Description": rule.description}]}
     if rule.traffic == "all":
         return {"IpProtocol": "-1", **peer}
-    protocol, port = rule.traffic.split()
-    return {"IpProtocol": protocol, "FromPort": int(port), "ToPort": int(port), **peer}
+    protocol, ports = rule.traffic.split()
+    first, _, last = ports.partition("-")
+    return {"IpProtocol": protocol, "FromPort": int(first), "ToPort": int(last or first), **peer}
 
 
 def _mend(aws: AWS, groups: dict[str, dict], group: dict, direction: str, wanted: list[Rule]) -> None:

@@ -17,9 +17,13 @@ class Node(NamedTuple):
 
 def running_nodes(aws: AWS, p: Params) -> list[Node]:
     """The deployment's nodes that EC2 calls running, sorted by name."""
-    found = instances.read(aws, p).nodes.items()
+    if p.scales:
+        running = [instance for instance in instances.of_group(aws, p) if instances.state(instance) == "running"]
+        found = instances.named_by_zone(p, running)
+    else:
+        found = instances.read(aws, p).nodes
     return [
         Node(name, instance["InstanceId"], {tag["Key"]: tag["Value"] for tag in instance["Tags"]})
-        for name, instance in sorted(found)
+        for name, instance in sorted(found.items())
         if instances.state(instance) == "running"
     ]

@@ -1,46 +1,45 @@
-"""Where everything stands: the region's default VPC, one default subnet per zone, and a security group by its name."""
+"""Where everything stands: the VPC, a subnet per zone for nodes and balancer, a security group by its name."""
 
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .session import AWS
 
 
-def default_vpc(aws: AWS) -> str:
-    """Id of the default VPC. StepFailed when the region has none."""
-    vpc = _default_vpc(aws)
-    if vpc is None:
+def vpc_id(aws: AWS, p: Params) -> str:
+    """Id of the VPC that the params name: the default one, an id, or the only one with a tag. Else StepFailed."""
+    found = _find_vpc(aws, p)
+    if found:
+        return found
+    if p.vpc == "default":
         raise StepFailed(
             f"region {aws.region} has no default VPC, in which the nodes and the balancer stand; "
-            "make one with: aws ec2 create-default-vpc"
+            "make one with: aws ec2 create-default-vpc, or name another one (vpc) in " + p.source
         )
-    return vpc
+    raise StepFailed(f"no VPC in region {aws.region} is {_named(p.vpc)}; change vpc in {p.source}")
 
 
-def subnets(aws: AWS) -> list[str]:
-    """Ids of the default subnets, one per availability zone, sorted by the zone's name."""
-    return list(zones(aws).values())
+def node_subnets(aws: AWS, p: Params) -> dict[str, str]:
+    """The subnet of the nodes and the cache in each zone, by the zone's name and sorted by it."""
+    return _subnets(aws, p, "node_subnets")
 
 
-def zones(aws: AWS) -> dict[str, str]:
-    """Each availability zone's default subnet, sorted by the zone's name.
+def balancer_subnets(aws: AWS, p: Params) -> dict[str, str]:
+    """The balancer's subnet in each zone, by the zone's name and sorted by it; an application one needs two zones.
 
-    AWS keeps at most one default subnet per zone:
-    https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-subnets.html
     """
-    filters = [_is("vpc-id", default_vpc(aws)), _is("default-for-az", "true")]
-    found = aws.ec2.all("describe_subnets", "Subnets", Filters=filters)
-    if not found:
+    found = _subnets(aws, p, "balancer_subnets")
+    if p.scales and len(found) < 2:
         raise StepFailed(
-            f"the default VPC of region {aws.region} has no default subnet; "
-            "make one with: aws ec2 create-default-subnet --availability-zone ZONE"
+            "an application load balancer needs subnets in at least two availability zones, found "
+            f"{', '.join(found)} alone; name others (balancer_subnets) in {p.source}"
         )
-    by_zone = {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in found}
-    return dict(sorted(by_zone.items()))
+    return found
 
 
 def find_group(aws: AWS, p: Params, name: str) -> dict | None:
-    """The security group of that name in the default VPC, as EC2 describes it. NotOurs without our tag."""
-    vpc = _default_vpc(aws)
+    """The security group of that name in the VPC, as EC2 describes it. NotOurs without our tag."""
+    vpc = _find_vpc(aws, p)
     if vpc is None:
         return None
     filters = [_is("vpc-id", vpc), _is("group-name", name)]
@@ -58,9 +57,81 @@ def group_id(aws: AWS, p: Params, name: str) -> str | None:
     return group["GroupId"] if group else None
 
 
-def _default_vpc(aws: AWS) -> str | None:
+def default_vpc(aws: AWS) -> str:
+    """Id of the default VPC. StepFailed when the region has none."""
     found = aws.ec2.all("describe_vpcs", "Vpcs", Filters=[_is("is-default", "true")])
+    if not found:
+        raise StepFailed(f"region {aws.region} has no default VPC; make one with: aws ec2 create-default-vpc")
+    return found[0]["VpcId"]
+
+
+def subnets(aws: AWS) -> list[str]:
+    """Ids of the default subnets, one per availability zone, sorted by the zone's name."""
+    return list(_by_zone(_default_subnets(aws, default_vpc(aws)), "the default VPC").values())
+
+
+def _find_vpc(aws: AWS, p: Params) -> str | None:
+    filters = [_is("is-default", "true")] if p.vpc == "default" else [_chosen(p.vpc, "vpc-id")]
+    found = aws.ec2.all("describe_vpcs", "Vpcs", Filters=filters)
+    if len(found) > 1:
+        raise StepFailed(
+            f"{len(found)} VPCs in region {aws.region} are {_named(p.vpc)}, and one is needed; "
+            f"name it by its id (vpc) in {p.source}"
+        )
     return found[0]["VpcId"] if found else None
+
+
+def _subnets(aws: AWS, p: Params, field: str) -> dict[str, str]:
+    vpc, names = vpc_id(aws, p), getattr(p, field)
+    if not names and p.vpc == "default":
+        return _by_zone(_default_subnets(aws, vpc), "the default VPC")
+    here = [_is("vpc-id", vpc)]
+    if not names:
+        found = aws.ec2.all("describe_subnets", "Subnets", Filters=here)
+        if not found:
+            raise StepFailed(f"the VPC that is {_named(p.vpc)} has no subnet; make one in each zone")
+        return _by_zone(found, f"the VPC that is {_named(p.vpc)}", advice=f"name one a zone ({field}) in {p.source}")
+    found = []
+    for name in names:
+        matches = aws.ec2.all("describe_subnets", "Subnets", Filters=[*here, _chosen(name, "subnet-id")])
+        if not matches:
+            raise StepFailed(f"no subnet of the VPC is {_named(name)}; change {field} in {p.source}")
+        found += [subnet for subnet in matches if subnet not in found]
+    return _by_zone(found, field, advice=f"name one a zone in {p.source}")
+
+
+def _default_subnets(aws: AWS, vpc: str) -> list[dict]:
+    """AWS keeps at most one default subnet per zone:
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html
+    """
+    filters = [_is("vpc-id", vpc), _is("default-for-az", "true")]
+    found = aws.ec2.all("describe_subnets", "Subnets", Filters=filters)
+    if not found:
+        raise StepFailed(
+            f"the default VPC of region {aws.region} has no default subnet; "
+            "make one with: aws ec2 create-default-subnet --availability-zone ZONE"
+        )
+    return found
+
+
+def _by_zone(subnets: list[dict], where: str, advice: str = "") -> dict[str, str]:
+    by_zone: dict[str, str] = {}
+    for subnet in subnets:
+        zone = subnet["AvailabilityZone"]
+        if zone in by_zone:
+            raise StepFailed(f"{where}: more than one subnet in zone {zone}; {advice}")
+        by_zone[zone] = subnet["SubnetId"]
+    return dict(sorted(by_zone.items()))
+
+
+def _chosen(name: str, id_filter: str) -> dict:
+    """The filter for an id, or for a tag as Key=Value."""
+    key, equals, value = name.partition("=")
+    return _is(f"tag:{key}", value) if equals else _is(id_filter, name)
+
+
+def _named(name: str) -> str:
+    return f"tagged {name}" if "=" in name else name
 
 
 def _is(name: str, value: str) -> dict:

@@ -15,7 +15,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.s3.models import FakeBucket
 
 import runbook
-from runbook.local.inside import s3
+from runbook.local.inside import machine_images, s3
 from runbook.session import _READS
 
 # AWS's own policies for what a node runs: moto reads all 1,400 of them anew (half a second) in every test otherwise.
@@ -40,6 +40,13 @@ def p():
 
 
 @pytest.fixture
+def scaling():
+    """The params for production, for AWS: an Auto Scaling group, registry 3 with a role of its own."""
+    changed = {"cloud": "aws", "image": "registry:3.1.1", "credentials": "task-role"}
+    return runbook.load({**runbook.load("production").model_dump(), **changed})
+
+
+@pytest.fixture
 def account(monkeypatch):
     """The environment of moto's account; the caller's own AWS settings do not reach it."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
@@ -53,6 +60,7 @@ def account(monkeypatch):
     monkeypatch.setattr(amis, "load_resource", _ecs_images)
     monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
     s3.install()
+    machine_images.install()
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ def test_made_once(aws, p):
     assert cluster.find_cluster(aws, p) is None
     assert cluster.verify_cluster(aws, p).absent
     assert cluster.ensure_cluster(aws, p)
-    assert cluster.find_cluster(aws, p) == cluster.want_cluster(p) == {"clusterName": "registry", "status": "ACTIVE"}
+    assert cluster.want_cluster(p) == {"clusterName": "registry", "status": "ACTIVE"}
+    assert cluster.find_cluster(aws, p) == cluster.want_cluster(p) | {"containerInsights": "disabled"}
     assert cluster.verify_cluster(aws.read_only(), p).require()
     assert not cluster.ensure_cluster(aws.read_only(), p)
 
@@ -119,3 +120,22 @@ def test_a_role_that_ecs_has_already_is_not_asked_for(aws, p, monkeypatch):
     monkeypatch.setattr(aws.iam, "create_service_linked_role", refuse, raising=False)
     cluster.ensure_cluster(aws, p)
     assert cluster.verify_cluster(aws, p).require()
+
+
+def test_insights_are_said_where_the_cluster_scales(aws, p, scaling):
+    """Not for the blog's cluster, which is upgraded by saying so."""
+    cluster.ensure_cluster(aws, p.model_copy(update={"container_insights": True}))
+    assert cluster.find_cluster(aws, p)["containerInsights"] == "disabled"
+    insights = scaling.model_copy(update={"container_insights": True})
+    assert "containerInsights: disabled → enabled" in repr(cluster.verify_cluster(aws, insights).changes)
+    for wanted, value in ((insights, "enabled"), (scaling, "disabled")):
+        cluster.ensure_cluster(aws, wanted)
+        assert cluster.find_cluster(aws, p)["containerInsights"] == value
+        assert not cluster.ensure_cluster(aws.read_only(), wanted)
+    assert cluster.destroy_cluster(aws, scaling)
+
+
+def test_made_with_insights(aws, scaling):
+    scaling = scaling.model_copy(update={"container_insights": True})
+    cluster.ensure_cluster(aws, scaling)
+    assert cluster.verify_cluster(aws, scaling).require()

@@ -44,6 +44,60 @@ def test_networks_of_the_params(p):
     assert "tcp 22 from 198.51.100.7/32 (SSH, asked for by ssh_from)" in wanted[NODE]["ingress"]
 
 
+@pytest.mark.pure
+def test_dynamic_ports_and_a_cache(scaling):
+    """The registry's debug port is in no rule: it has no port of the host, and the cache no way out."""
+    assert network.want_groups(scaling) == {
+        "registry-alb": {
+            "ingress": ["tcp 443 from 0.0.0.0/0 (docker clients)", "tcp 80 from 0.0.0.0/0 (redirected to 443)"],
+            "egress": ["tcp 32768-65535 to registry-asg (to the registry)"],
+        },
+        "registry-asg": {
+            "ingress": ["tcp 32768-65535 from registry-alb (from the load balancer)"],
+            "egress": ["all to 0.0.0.0/0 (to AWS and to where the image is pulled from)"],
+        },
+        "registry-cache": {"ingress": ["tcp 6379 from registry-asg (from the registries)"], "egress": []},
+    }
+    memory = scaling.model_copy(update={"cache": "memory"})
+    assert list(network.want_groups(memory)) == ["registry-alb", "registry-asg"]
+
+
+@pytest.mark.moto
+def test_made_beside_the_former_ones_and_taken_away_alone(aws, p, scaling):
+    """An upgrade: both capacities at once, then the former one's groups go, and only they."""
+    network.ensure_groups(aws, p)
+    network.ensure_groups(aws, scaling)
+    assert network.find_groups(aws, scaling) == network.want_groups(scaling)
+    assert not network.ensure_groups(aws.read_only(), scaling) and not network.ensure_groups(aws.read_only(), p)
+    assert network.destroy_groups(aws, p)
+    assert network.find_groups(aws, p) is None
+    assert network.verify_groups(aws, scaling).require()
+    assert network.destroy_cache_group(aws, scaling) and not network.destroy_cache_group(aws.read_only(), scaling)
+    assert list(network.find_groups(aws, scaling)) == ["registry-alb", "registry-asg"]
+    assert network.destroy_groups(aws, scaling)
+    assert network.find_groups(aws, scaling) is None
+
+
+@pytest.mark.moto
+@pytest.mark.parametrize("name", ["registry-alb", "registry-asg", "registry-cache"])
+def test_a_rule_that_nobody_wanted_in_each_group(aws, scaling, name):
+    network.ensure_groups(aws, scaling)
+    aws.ec2.authorize_security_group_ingress(GroupId=vpc.group_id(aws, scaling, name), IpPermissions=[OPEN_22])
+    assert f"{name}.ingress" in network.verify_groups(aws, scaling).failures()
+    network.ensure_groups(aws, scaling)
+    assert network.verify_groups(aws, scaling).require()
+
+
+@pytest.mark.moto
+def test_three_groups_destroyed_after_a_kill_anywhere(crash_everywhere, scaling):
+    def check(aws, p):
+        assert network.find_groups(aws, scaling) is None
+
+    crash_everywhere(
+        lambda aws, p: network.destroy_groups(aws, scaling), check, lambda aws, p: network.ensure_groups(aws, scaling)
+    )
+
+
 @pytest.mark.moto
 def test_made_once(aws, p):
     assert network.find_groups(aws, p) is None
@@ -188,13 +242,6 @@ def _refuse_deletion_while_used(monkeypatch):
         return delete(self, name, group_id)
 
     monkeypatch.setattr(EC2Backend, "delete_security_group", guarded)
-
-
-@pytest.mark.moto
-def test_one_subnet_a_zone_in_order(aws, p):
-    found = aws.ec2.describe_subnets(SubnetIds=vpc.subnets(aws))["Subnets"]
-    zones = {subnet["SubnetId"]: subnet["AvailabilityZone"] for subnet in found}
-    assert [zones[subnet] for subnet in vpc.subnets(aws)] == ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
 
 
 @pytest.mark.moto

@@ -1,65 +1,20 @@
-"""The nodes, with moto's control plane and, in place of the ECS and SSM agents, a fixture that does their part."""
-
-import base64
-import time
-from types import SimpleNamespace
+"""The fixed nodes, on moto; in place of the ECS and SSM agents, something that does their part."""
 
 import pytest
+from agents import ACCOUNT, REGION, install
 from moto import mock_aws
 from moto.backends import get_backend
-from moto.core.responses import ActionResult
-from moto.ssm.responses import SimpleSystemManagerResponse
 
 import runbook
-from runbook import cluster, instances, network, nodes, roles, vpc
+from runbook import cluster, instances, launching, network, nodes, roles, vpc
 from runbook.errors import AwsError, NotOurs, StepFailed, TimedOut
-from runbook.report import Text
 
-ACCOUNT, REGION = "123456789012", "eu-central-1"
 NODE_1, NODE_2 = "registry-node-1", "registry-node-2"
-
-
-class Agents:
-    """What happens on AWS while the runbook waits: running nodes join the cluster named in their user data."""
-
-    def __init__(self):
-        self.rounds, self.joining, self.online = 0, True, True
-
-    def __call__(self, _seconds=0):
-        self.rounds += 1
-        ec2, ecs = (get_backend(service)[ACCOUNT][REGION] for service in ("ec2", "ecs"))
-        for instance in ec2.all_instances():
-            config = dict(line.split("=", 1) for line in _user_data(instance).splitlines() if "=" in line)
-            if (name := config.get("ECS_CLUSTER")) not in ecs.clusters:
-                continue
-            registered = ecs.container_instances.get(name, {})
-            mine = [item for item in registered.values() if item.ec2_instance_id == instance.id]
-            if instance.state == "running" and self.joining:
-                for item in mine or [ecs.register_container_instance(name, instance.id)]:
-                    item.agent_connected = True
-            for item in mine:
-                if instance.state == "stopped":
-                    item.agent_connected = False
-                if instance.state == "terminated" and item.agent_connected:
-                    ecs.deregister_container_instance(name, item.container_instance_arn, force=True)
-
-    def ping(self, response):
-        ids = [i.id for i in get_backend("ec2")[ACCOUNT][REGION].all_instances() if i.state == "running"]
-        found = [{"InstanceId": instance_id, "PingStatus": "Online"} for instance_id in ids if self.online]
-        return ActionResult({"InstanceInformationList": found})
-
-
-def _user_data(instance):
-    return base64.b64decode(str(instance.user_data or "")).decode()
 
 
 @pytest.fixture
 def agents(monkeypatch):
-    """Agents that do a round whenever the runbook sleeps; moto has no DescribeInstanceInformation of its own."""
-    agents = Agents()
-    monkeypatch.setattr("runbook.wait.time", SimpleNamespace(monotonic=time.monotonic, sleep=agents))
-    monkeypatch.setattr(SimpleSystemManagerResponse, "describe_instance_information", lambda s: agents.ping(s), False)
-    return agents
+    return install(monkeypatch)
 
 
 def prepare(aws, p):
@@ -83,16 +38,6 @@ def failed(report):
 
 
 @pytest.mark.pure
-def test_user_data(p):
-    script = nodes.user_data(p)
-    assert isinstance(script, Text)
-    assert script.startswith("#!/bin/bash\n")
-    assert "\nECS_CLUSTER=registry\n" in script
-    assert "install -d -m 0755 /etc/ecs /home/ec2-user/auth\n" in script
-    assert "chown" not in script
-
-
-@pytest.mark.pure
 def test_want_nodes(p):
     wanted = nodes.want_nodes(two(p))
     assert list(wanted) == [NODE_1, NODE_2, "surplus"]
@@ -112,23 +57,6 @@ def test_want_nodes(p):
         nodes.want_nodes(p.model_copy(update={"name": "other"}))["other-node-1"]["user data"]
         != wanted[NODE_1]["user data"]
     )
-
-
-@pytest.mark.pure
-def test_the_role_reads_one_secret_only(p):
-    wanted = nodes.want_node_role(p, account=ACCOUNT)
-    assert wanted["Trust"]["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
-    assert wanted["InlinePolicy"]["Statement"] == [
-        {
-            "Effect": "Allow",
-            "Action": ["secretsmanager:GetSecretValue"],
-            "Resource": [f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:registry/htpasswd-*"],
-        }
-    ]
-    assert [arn.rsplit("/", 1)[1] for arn in wanted["ManagedPolicies"]] == [
-        "AmazonSSMManagedInstanceCore",
-        "AmazonEC2ContainerServiceforEC2Role",
-    ]
 
 
 @pytest.mark.pure
@@ -348,7 +276,7 @@ def test_one_by_one_means_that_the_other_one_stays(ready, p, agents, monkeypatch
 @pytest.mark.moto
 def test_an_older_image_is_a_note_only(ready, p, monkeypatch):
     nodes.ensure_nodes(ready, p)
-    monkeypatch.setattr(instances, "current_ami", lambda aws: "ami-tomorrow")
+    monkeypatch.setattr(launching, "current_ami", lambda aws: "ami-tomorrow")
     assert nodes.find_nodes(ready, p)[NODE_1]["ami"] == "older"
     assert not nodes.ensure_nodes(ready.read_only(), p)
 
@@ -449,7 +377,7 @@ def test_foreign_things_are_left_alone(ready, p, thing):
 @pytest.mark.moto
 def test_instances_of_others_are_not_seen(ready, p):
     p = two(p)
-    image = instances.current_ami(ready)
+    image = launching.current_ami(ready)
     tags = [
         [("Name", NODE_1)],
         [("Name", NODE_1), ("runbook:deployment", "other")],
