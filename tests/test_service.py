@@ -10,7 +10,7 @@ from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ecs.models import Task, ecs_backends
 
 import runbook
-from runbook import revisions, secretsmanager, service, wait
+from runbook import revisions, rollout, secretsmanager, service, wait
 from runbook.errors import NotOurs, StepFailed, TimedOut
 from runbook.secret import Secret
 
@@ -412,7 +412,7 @@ def test_the_timeout_carries_the_last_event(aws, p, ready, monkeypatch):
         ready._event(one, "was unable to place a task")
 
     monkeypatch.setattr(wait.time, "sleep", full)
-    monkeypatch.setattr(service, "START_TIMEOUT", 0.05)
+    monkeypatch.setattr(rollout, "START_TIMEOUT", 0.05)
     with pytest.raises(TimedOut, match="0 of 1 running.*was unable to place a task"):
         service.ensure_service(aws, p)
 
