@@ -3,12 +3,13 @@
 import itertools
 import re
 
-from . import target_groups, wait
+from . import instances, target_groups, wait
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .session import AWS
 
 START_TIMEOUT = 600  # seconds; on a new node most of it is the start of the node and the pull of the image
+STOP_TIMEOUT = 300  # seconds, beside the balancer's deregistration delay
 _NO_CLUSTER = {"ClusterNotFoundException"}
 _AT_ONCE = 100  # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html
 # Stopped tasks after which waiting is given up: the least at which ECS's circuit breaker gives up too,
@@ -97,6 +98,46 @@ def wait_until_steady(aws: AWS, p: Params, revision: str, *, former: set[str]) -
 
     delay = p.deregistration_delay if p.scales else 0
     wait.wait(f"service {p.service_name}", look, timeout=START_TIMEOUT + delay)
+
+
+def settled(aws: AWS, p: Params) -> dict | None:
+    """The service, once a former one of the name has ended: ECS makes no service while one is DRAINING."""
+    service = describe(aws, p)
+    if service and service["status"] == "DRAINING":
+        wait.wait(f"end of the former service {p.service_name}", lambda: _gone(aws, p), timeout=stop_timeout(p))
+        service = describe(aws, p)
+    return service
+
+
+def wait_until_ended(aws: AWS, p: Params) -> None:
+    """Until service and tasks are gone, or all that is left are tasks on nodes whose agent is away."""
+    wait.wait(f"end of service {p.service_name}", lambda: _ended(aws, p), timeout=stop_timeout(p))
+
+
+def stop_timeout(p: Params) -> int:
+    """Seconds in which tasks end."""
+    return STOP_TIMEOUT + (p.deregistration_delay if p.scales else 0)
+
+
+def living(aws: AWS, p: Params) -> list[dict]:
+    """The service's tasks that have not stopped yet."""
+    found = tasks(aws, p, "RUNNING") + tasks(aws, p, "STOPPED")
+    return [task for task in found if task["lastStatus"] != "STOPPED"]
+
+
+def _gone(aws: AWS, p: Params):
+    service = describe(aws, p)
+    status = service["status"] if service else "INACTIVE"
+    left = len(living(aws, p))
+    gone = status == "INACTIVE" and not left
+    return gone or None, f"{status}, {left} tasks left"
+
+
+def _ended(aws: AWS, p: Params):
+    gone, seen = _gone(aws, p)
+    nodes = {task.get("containerInstanceArn") for task in living(aws, p)}
+    away = {r["containerInstanceArn"] for r in instances.registrations(aws, p).values() if not r["agentConnected"]}
+    return gone or bool(nodes and nodes <= away) or None, seen
 
 
 def _has_failed(task: dict) -> bool:

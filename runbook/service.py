@@ -10,7 +10,6 @@ from .running import running_nodes
 from .secretsmanager import find_secret
 from .session import AWS
 
-STOP_TIMEOUT = 300  # seconds, beside the balancer's deregistration delay
 _FIXED = ("launchType", "schedulingStrategy")  # UpdateService cannot change them
 _UNTOLD = ("deploymentConfiguration", "enableECSManagedTags", "availabilityZoneRebalancing")
 _ZONE = "ecs.availability-zone"
@@ -88,7 +87,7 @@ def ensure_service(aws: AWS, p: Params) -> Changes:
     newest = revisions.newest(aws, p)
     if newest is None:
         raise StepFailed(f"task definition {p.family} is not there; run notebook 02_create_a_task_definition first")
-    service = _settled(aws, p)
+    service = rollout.settled(aws, p)
     found = _in_words(p, service, newest)
     former = {d["id"] for d in rollout.deployments(service) if d.get("rolloutState") == "FAILED"}
     version = _users_version(aws, p)
@@ -144,13 +143,9 @@ def destroy_service(aws: AWS, p: Params) -> Changes:
         if service["desiredCount"]:
             aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, desiredCount=0)
         aws.ecs.delete_service(cluster=p.cluster_name, service=p.service_name, force=True)
-    if existed or (service and _living(aws, p)):
-        wait.wait(f"end of service {p.service_name}", lambda: _ended(aws, p), timeout=_stop_timeout(p))
+    if existed or (service and rollout.living(aws, p)):
+        rollout.wait_until_ended(aws, p)
     return destroyed(f"service {p.service_name}", existed)
-
-
-def _stop_timeout(p: Params) -> int:
-    return STOP_TIMEOUT + (p.deregistration_delay if p.scales else 0)
 
 
 def _in_words(p: Params, service: dict | None, newest: str | None) -> Document | None:
@@ -227,15 +222,6 @@ def _tag(aws: AWS, p: Params, version: str | None) -> None:
     if version and _tags(service).get(p.htpasswd_tag) != version:
         tags = [{"key": p.htpasswd_tag, "value": version}]
         aws.ecs.tag_resource(resourceArn=service["serviceArn"], tags=tags)
-
-
-def _settled(aws: AWS, p: Params) -> dict | None:
-    """The service, once a former one of the name has ended: ECS makes no service while one is DRAINING."""
-    service = rollout.describe(aws, p)
-    if service and service["status"] == "DRAINING":
-        wait.wait(f"end of the former service {p.service_name}", lambda: _gone(aws, p), timeout=_stop_timeout(p))
-        service = rollout.describe(aws, p)
-    return service
 
 
 def _require_nodes(aws: AWS, p: Params) -> None:
@@ -321,24 +307,3 @@ def _update(aws: AWS, p: Params, newest: str, service: dict, report: Report) -> 
     wanted |= {"service": p.service_name, "taskDefinition": newest} | ({"forceNewDeployment": True} if force else {})
     aws.ecs.update_service(**wanted)
     return {each["id"] for each in rollout.deployments(service)} if force else set()
-
-
-def _gone(aws: AWS, p: Params):
-    service = rollout.describe(aws, p)
-    status = service["status"] if service else "INACTIVE"
-    living = len(_living(aws, p))
-    gone = status == "INACTIVE" and not living
-    return gone or None, f"{status}, {living} tasks left"
-
-
-def _ended(aws: AWS, p: Params):
-    """Gone, or all that is left are tasks on nodes whose agent is away."""
-    gone, seen = _gone(aws, p)
-    nodes = {task.get("containerInstanceArn") for task in _living(aws, p)}
-    away = {r["containerInstanceArn"] for r in instances.registrations(aws, p).values() if not r["agentConnected"]}
-    return gone or bool(nodes and nodes <= away) or None, seen
-
-
-def _living(aws: AWS, p: Params) -> list[dict]:
-    found = rollout.tasks(aws, p, "RUNNING") + rollout.tasks(aws, p, "STOPPED")
-    return [task for task in found if task["lastStatus"] != "STOPPED"]

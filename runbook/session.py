@@ -75,7 +75,7 @@ class AWS:
         with self._lock:  # creating clients of one session is not thread-safe in boto3
             if service not in self._clients:
                 try:
-                    client = self._session.client(service, **self._options)
+                    client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
                 if self.is_read_only:
