@@ -5,7 +5,8 @@ import json
 import time
 
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
-from moto.ecs.models import Task, ecs_backends
+from moto.ecs.models import EC2ContainerServiceBackend, Task, ecs_backends
+from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elbv2.models import elbv2_backends
 
 import runbook
@@ -23,6 +24,7 @@ class Scheduler:
 
     def __init__(self, region):
         self.region, self.reason, self.exit_code, self.log, self.rounds = region, None, None, [], 0
+        self.stop_code, self.init = "EssentialContainerExited", None  # init: the container that fails instead
         self.breaks = False  # whether the circuit breaker gives the deployment up
 
     @property
@@ -66,8 +68,10 @@ class Scheduler:
         one.running_count, one.pending_count = 0, one.desired_count
         task = self._task(one, cluster, next(iter(backend.container_instances[cluster.name].values())))
         task.desired_status = task.last_status = "STOPPED"
-        task.stopped_reason, task.stop_code = self.reason, "EssentialContainerExited"
+        task.stopped_reason, task.stop_code = self.reason, self.stop_code
         task.containers[0].exitCode = self.exit_code
+        if self.init:
+            task.containers[0].name = self.init
         self._write_log(task)
         if self.breaks:
             primary |= {"rolloutState": "FAILED", "rolloutStateReason": "ECS deployment circuit breaker: failed."}
@@ -88,7 +92,7 @@ class Scheduler:
             port = 32768 + number
             task.containers[0].network_bindings = [{"hostPort": port, "containerPort": 5000}]
             node = self.backend.container_instances[one.cluster_name][task.container_instance_arn.rsplit("/")[-1]]
-            wanted[node.ec2_instance_id] = {"id": node.ec2_instance_id, "port": port}
+            wanted[node.ec2_instance_id] = {"Id": node.ec2_instance_id, "Port": port}
         for group in elbv2_backends[ACCOUNT][self.region].target_groups.values():
             attached = [each["targetGroupArn"] for each in one.load_balancers]
             mine = getattr(one, "group", None) == group.arn
@@ -102,7 +106,7 @@ class Scheduler:
         one.events = [entry | {"message": f"(service {one.name}) {message}"}, *one.events]
 
     def _write_log(self, task):
-        stream = {"logGroupName": "/ecs/registry", "logStreamName": f"registry/registry/{task.id}"}
+        stream = {"logGroupName": "/ecs/registry", "logStreamName": f"registry/{self.init or 'registry'}/{task.id}"}
         if self.log:
             events = [{"timestamp": int(time.time() * 1000), "message": line} for line in self.log]
             self.aws.logs.create_log_stream(**stream)
@@ -146,3 +150,48 @@ def prepare(aws, p):
     version = secretsmanager.write_secret(aws, p, p.htpasswd_secret, Secret("testuser:$2y$"), "htpasswd")
     for number in range(1, p.nodes + 1):
         add_node(aws, p, number, version)
+
+
+_KEPT = {
+    "availabilityZoneRebalancing": "availability_zone_rebalancing",
+    "capacityProviderStrategy": "capacity_provider_strategy",
+    "deploymentConfiguration": "deployment_configuration",
+    "enableECSManagedTags": "enable_ecs_managed_tags",
+    "placementStrategy": "placement_strategy",
+}
+
+
+def keep_all(monkeypatch):
+    """What moto forgets of a CreateService, though it keeps it of an UpdateService; and an update begins at once."""
+    original, backend = EC2ContainerServiceResponse.create_service, EC2ContainerServiceBackend.update_service
+
+    def create(self):
+        answer = original(self)
+        cluster, name = self._get_param("cluster"), self._get_param("serviceName")
+        made = self.ecs_backend.services[f"{cluster}:{name}"]
+        for given, attribute in _KEPT.items():
+            setattr(made, attribute, self._get_param(given))
+        if made.capacity_provider_strategy:
+            made.launch_type = None
+        return answer
+
+    def update(self, service_properties):
+        made = backend(self, service_properties)
+        made.deployments[0]["rolloutState"] = "IN_PROGRESS"
+        return made
+
+    monkeypatch.setattr(EC2ContainerServiceResponse, "create_service", create)
+    monkeypatch.setattr(EC2ContainerServiceBackend, "update_service", update)
+
+
+def balanced(aws, p):
+    """An application balancer whose listener leads to the target group: what notebook 05 makes before the targets."""
+    tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
+    vpc = aws.ec2.all("describe_vpcs", "Vpcs")[0]["VpcId"]
+    subnets = [subnet["SubnetId"] for subnet in aws.ec2.all("describe_subnets", "Subnets")]
+    balancer = aws.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=subnets, Tags=tags)["LoadBalancers"][0]
+    where = {"Protocol": "HTTP", "Port": p.port, "VpcId": vpc, "TargetType": "instance"}
+    group = aws.elbv2.create_target_group(Name=p.target_group_name, Tags=tags, **where)["TargetGroups"][0]
+    forward = [{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}]
+    listener = {"Protocol": "HTTP", "Port": 80, "DefaultActions": forward}
+    aws.elbv2.create_listener(LoadBalancerArn=balancer["LoadBalancerArn"], **listener)
