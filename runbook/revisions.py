@@ -1,11 +1,12 @@
 """The revisions of the deployment's task definition: the newest one, and those that nothing needs any more."""
 
-from .errors import NotOurs, StepFailed
+from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .session import AWS
 
-_NO_CLUSTER = {"ClusterNotFoundException"}
-_AT_ONCE = 10  # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html
+# The most names in one call, https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteTaskDefinitions.html
+# and https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+_AT_ONCE = 10
 
 
 def find_active(aws: AWS, p: Params) -> list[dict]:
@@ -23,7 +24,7 @@ def newest(aws: AWS, p: Params) -> str | None:
 
 
 def surplus(aws: AWS, p: Params) -> list[str]:
-    """ARNs of the older ACTIVE revisions that our service does not use.
+    """ARNs of the older ACTIVE revisions that no service uses.
 
     RegisterTaskDefinition has no idempotency token: a retry after a lost answer makes a second revision.
     """
@@ -67,6 +68,17 @@ def _is_ours(revision: dict, p: Params) -> bool:
 
 
 def _used(aws: AWS, p: Params) -> set[str]:
-    answer = aws.ecs.find("describe_services", _NO_CLUSTER, cluster=p.cluster_name, services=[p.service_name])
-    alive = [service for service in (answer or {}).get("services", []) if service["status"] != "INACTIVE"]
-    return {thing["taskDefinition"] for service in alive for thing in (service, *service.get("deployments", []))}
+    """What any service of the cluster uses: while one replaces another, both run."""
+    try:
+        arns = aws.ecs.all("list_services", "serviceArns", cluster=p.cluster_name)
+    except AwsError as error:
+        if error.code != "ClusterNotFoundException":
+            raise
+        return set()
+    used = set()
+    for start in range(0, len(arns), _AT_ONCE):
+        some = arns[start : start + _AT_ONCE]
+        for service in aws.ecs.describe_services(cluster=p.cluster_name, services=some)["services"]:
+            if service["status"] != "INACTIVE":
+                used |= {thing["taskDefinition"] for thing in (service, *service.get("deployments", []))}
+    return used

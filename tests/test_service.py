@@ -1,95 +1,17 @@
 """The service: what it shall be, what it waits for and when it gives up. A small scheduler stands for ECS's own."""
 
-import datetime
-import json
 import time
 import types
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
-from moto.ecs.models import Task, ecs_backends
+from moto.ecs.models import ecs_backends
+from services import NOW, Scheduler, add_revision, ours, prepare
 
 import runbook
-from runbook import revisions, secretsmanager, service, wait
+from runbook import revisions, rollout, secretsmanager, service, wait
 from runbook.errors import NotOurs, StepFailed, TimedOut
 from runbook.secret import Secret
-
-NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-
-
-class Scheduler:
-    """Makes moto's counts, rollouts and tasks as ECS would, one round at each sleep of a wait.
-
-    `reason` says why its tasks fail; None means that they run.
-    """
-
-    def __init__(self, region):
-        self.region, self.reason, self.exit_code, self.log, self.rounds = region, None, None, [], 0
-        self.breaks = False  # whether the circuit breaker gives the deployment up
-
-    @property
-    def backend(self):
-        return ecs_backends[ACCOUNT][self.region]
-
-    def sleep(self, _seconds=0):
-        self.rounds += 1
-        for one in self.backend.services.values():
-            self._serve(one)
-
-    def _serve(self, one):
-        backend, cluster = self.backend, self.backend.clusters[one.cluster_name]
-        tasks = backend.tasks.setdefault(cluster.name, {})
-        if one.status == "DRAINING":
-            one.status = "INACTIVE"
-        if one.status == "INACTIVE":
-            for task in tasks.values():
-                task.desired_status = task.last_status = "STOPPED"
-            return
-        primary = one.deployments[0]
-        if primary["taskDefinition"] != one.task_definition or getattr(one, "forced", None) != primary["id"]:
-            primary |= {"taskDefinition": one.task_definition, "rolloutState": "IN_PROGRESS"}
-            one.forced = primary["id"]
-        for task in tasks.values():
-            if task.task_definition_arn != one.task_definition:
-                task.desired_status = task.last_status = "STOPPED"
-        running = [task for task in tasks.values() if task.last_status == "RUNNING"]
-        if self.reason is None:
-            for node in list(backend.container_instances[cluster.name].values())[len(running) : one.desired_count]:
-                running.append(self._task(one, cluster, node))
-            for task in running[one.desired_count :]:
-                task.desired_status = task.last_status = "STOPPED"
-            one.running_count, one.pending_count = one.desired_count, 0
-            primary["rolloutState"] = "COMPLETED"
-            self._event(one, f"has started {len(running)} tasks: (task {running[0].id}).")
-            return
-        one.running_count, one.pending_count = 0, one.desired_count
-        task = self._task(one, cluster, next(iter(backend.container_instances[cluster.name].values())))
-        task.desired_status = task.last_status = "STOPPED"
-        task.stopped_reason, task.stop_code = self.reason, "EssentialContainerExited"
-        task.containers[0].exitCode = self.exit_code
-        self._write_log(task)
-        if self.breaks:
-            primary |= {"rolloutState": "FAILED", "rolloutStateReason": "ECS deployment circuit breaker: failed."}
-
-    def _task(self, one, cluster, node):
-        definition = self.backend.describe_task_definition(one.task_definition)
-        arn = node.container_instance_arn
-        task = Task(cluster, definition, arn, {}, self.backend, f"service:{one.name}", "EC2")
-        task._transitions = []  # moto would move the task on at each DescribeTasks
-        task.created_at = NOW + datetime.timedelta(seconds=self.rounds)
-        self.backend.tasks[cluster.name][task.task_arn] = task
-        return task
-
-    def _event(self, one, message):
-        entry = {"id": str(self.rounds), "createdAt": NOW + datetime.timedelta(seconds=self.rounds)}
-        one.events = [entry | {"message": f"(service {one.name}) {message}"}, *one.events]
-
-    def _write_log(self, task):
-        stream = {"logGroupName": "/ecs/registry", "logStreamName": f"registry/registry/{task.id}"}
-        if self.log:
-            events = [{"timestamp": int(time.time() * 1000), "message": line} for line in self.log]
-            self.aws.logs.create_log_stream(**stream)
-            self.aws.logs.put_log_events(**stream, logEvents=events)
 
 
 @pytest.fixture
@@ -97,37 +19,6 @@ def scheduler(p, monkeypatch):
     made = Scheduler(p.region)
     monkeypatch.setattr(wait, "time", types.SimpleNamespace(sleep=made.sleep, monotonic=time.monotonic))
     return made
-
-
-def ours(p):
-    return [{"key": key, "value": value} for key, value in p.tags.items()]
-
-
-def add_revision(aws, p, image="registry:2.8.3"):
-    container = {"name": p.container_name, "image": image, "memory": 1000, "cpu": 1024}
-    aws.ecs.register_task_definition(family=p.family, containerDefinitions=[container], tags=ours(p))
-    return revisions.newest(aws, p)
-
-
-def add_node(aws, p, number, version):
-    """A node of the cluster with the htpasswd file in the given version."""
-    tags = [*p.tags.items(), ("runbook:htpasswd", version), ("Name", f"{p.name}-node-{number}")]
-    specification = {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags]}
-    options = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "TagSpecifications": [specification]}
-    instance = aws.ec2.run_instances(**options)["Instances"][0]["InstanceId"]
-    document = json.dumps({"instanceId": instance})
-    aws.ecs.register_container_instance(cluster=p.cluster_name, instanceIdentityDocument=document)
-    return instance
-
-
-def prepare(aws, p):
-    """What notebooks 02 and 03 leave behind."""
-    aws.ecs.create_cluster(clusterName=p.cluster_name)
-    add_revision(aws, p)
-    aws.logs.create_log_group(logGroupName=p.log_group)
-    version = secretsmanager.write_secret(aws, p, p.htpasswd_secret, Secret("testuser:$2y$"), "htpasswd")
-    for number in range(1, p.nodes + 1):
-        add_node(aws, p, number, version)
 
 
 @pytest.fixture
@@ -412,7 +303,7 @@ def test_the_timeout_carries_the_last_event(aws, p, ready, monkeypatch):
         ready._event(one, "was unable to place a task")
 
     monkeypatch.setattr(wait.time, "sleep", full)
-    monkeypatch.setattr(service, "START_TIMEOUT", 0.05)
+    monkeypatch.setattr(rollout, "START_TIMEOUT", 0.05)
     with pytest.raises(TimedOut, match="0 of 1 running.*was unable to place a task"):
         service.ensure_service(aws, p)
 

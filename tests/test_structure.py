@@ -11,8 +11,8 @@ from runbook import paths
 
 pytestmark = pytest.mark.pure
 
-STEPS = {"storage", "identity", "network", "cluster", "nodes", "task", "htpasswd", "service", "certificate",
-         "balancer", "dns", "registry"}  # fmt: skip
+STEPS = {"storage", "identity", "network", "cluster", "nodes", "task", "htpasswd", "service", "targets", "scaling",
+         "certificate", "balancer", "dns", "registry"}  # fmt: skip
 ABOVE = {"plan", "headless", "local", "__main__"}
 PACKAGE = paths.PROJECT / "runbook"
 
