@@ -65,3 +65,18 @@ def _default_vpc(aws: AWS) -> str | None:
 
 def _is(name: str, value: str) -> dict:
     return {"Name": name, "Values": [value]}
+
+
+def vpc_id(aws: AWS, p: Params) -> str:
+    """Id of the VPC in which the deployment stands."""
+    return default_vpc(aws)
+
+
+def node_subnets(aws: AWS, p: Params) -> dict[str, str]:
+    """Each zone's subnet for the nodes and the cache."""
+    return zones(aws)
+
+
+def balancer_subnets(aws: AWS, p: Params) -> dict[str, str]:
+    """Each zone's subnet for the balancer."""
+    return zones(aws)

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 import runbook
-from runbook import acm, balancer, vpc
+from runbook import acm, vpc
+from runbook import classic_balancer as balancer
 from runbook.errors import AwsError, NotOurs, StepFailed, TimedOut
 from runbook.instances import node_name
 from runbook.local.inside import acm as inside_acm
