@@ -85,6 +85,11 @@ def write_image(p: Params, folder: str | Path) -> Path:
     return folder
 
 
+def cache_tls(p: Params) -> bool:
+    """Whether the registry can speak TLS with the cache: 2.x cannot, 3.0 wants a certificate of its own for it."""
+    return p.version >= (3, 1)
+
+
 def _variables(prefix: str, section: dict[str, Any]) -> dict[str, str]:
     variables = {}
     for key, value in section.items():

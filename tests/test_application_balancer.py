@@ -173,7 +173,6 @@ def test_a_kill_anywhere_is_completed(crash_everywhere, earlier):
     writes = crash_everywhere(balancer.ensure_balancer, check, prepare=earlier)
     assert [write.rpartition(" ")[2] for write in writes] == [
         "CreateTargetGroup",
-        "ModifyTargetGroupAttributes",
         "CreateLoadBalancer",
         "ModifyLoadBalancerAttributes",
         "CreateListener",
@@ -237,7 +236,7 @@ def _no_listener(aws, p, pair):  # noqa: F811
 
 
 def _security_group(aws, p, pair):  # noqa: F811
-    other = make_group(aws, "another", [])
+    other = make_group(aws, "another", [{"Key": "another", "Value": "one"}])
     aws.elbv2.set_security_groups(LoadBalancerArn=described(aws, p)["LoadBalancerArn"], SecurityGroups=[other])
 
 

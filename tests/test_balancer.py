@@ -4,6 +4,7 @@ import pytest
 
 import runbook
 from runbook import balancer, classic_balancer, vpc
+from runbook.local.inside import elb
 
 pytestmark = pytest.mark.moto
 
@@ -22,11 +23,12 @@ def test_want_follows_the_capacity(p):
 
 
 def test_one_kind_does_not_see_or_take_the_other(aws, p):
+    elb.install()
     plain = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 80}
     tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
     aws.elb.create_load_balancer(LoadBalancerName="registry", Listeners=[plain], Subnets=vpc.subnets(aws), Tags=tags)
     later = production()
-    aws.elbv2.create_load_balancer(Name=later.balancer_name, Subnets=vpc.subnets(aws), Tags=tags)
+    aws.elbv2.create_load_balancer(Name=later.balancer_name, Scheme="internet-facing", Subnets=vpc.subnets(aws), Tags=tags)
     assert balancer.find_balancer(aws, p)["LoadBalancerName"] == "registry"
     assert balancer.find_balancer(aws, later)["LoadBalancerName"] == "registry-alb"
     assert not balancer.verify_balancer(aws, later).absent
