@@ -1,10 +1,20 @@
-"""The deployment's certificate in AWS Certificate Manager: one that we imported, or one that the params name."""
+"""The deployment's certificate in AWS Certificate Manager: requested, imported, or one that the params name."""
+
+import datetime
 
 from cryptography import x509
 
+from .errors import AwsError
 from .params import Params
 from .session import AWS
+from .wait import wait
 
+RSA = "RSA, 2048 bits or more"
+DAYS_LEFT = 14  # certbot renews 30 days before the end, ACM earlier; less means that the renewal does not work
+VALID = f"at least {DAYS_LEFT} days"
+# Beyond these states there is no way back: https://docs.aws.amazon.com/acm/latest/userguide/troubleshooting.html
+DEAD = ("FAILED", "VALIDATION_TIMED_OUT", "EXPIRED", "REVOKED", "INACTIVE")
+_RELEASE_SECONDS = 1200
 _ABSENT = {"ResourceNotFoundException"}
 # Without this filter ListCertificates shows no other keys than RSA_1024 and RSA_2048:
 # https://docs.aws.amazon.com/acm/latest/APIReference/API_Filters.html
@@ -18,33 +28,71 @@ def certificate_arn(aws: AWS, p: Params) -> str | None:
 
 
 def find(aws: AWS, p: Params) -> dict | None:
-    """The certificate as ACM describes it; of several imported ones for the domain, the newest.
+    """The certificate as ACM describes it; of several imported ones for the domain, the newest; of several requested
+    ones, the newest of those that are issued, else of those that may be.
 
     One that the params name is None when it is in another region, where no balancer of ours can use it.
     """
+    if p.certificate == "request":
+        fitting = [each for each in requested(aws, p) if covers(names(each), p.domain)]
+        return max(fitting, key=_best, default=None)
     if p.certificate_folder is None:
         if p.certificate.split(":")[3] != p.region:
             return None
-        return _described(aws, p.certificate)
+        return described(aws, p.certificate)
     fitting = [each for each in imported(aws, p) if covers(names(each), p.domain)]
     return max(fitting, key=lambda each: (str(each["ImportedAt"]), each["CertificateArn"]), default=None)
 
 
 def imported(aws: AWS, p: Params) -> list[dict]:
     """Every certificate that was imported for this deployment, also for an earlier domain."""
-    listed = aws.acm.all("list_certificates", "CertificateSummaryList", Includes={"keyTypes": _ALL_KEYS})
+    return _ours(aws, p, "IMPORTED")
+
+
+def requested(aws: AWS, p: Params) -> list[dict]:
+    """Every certificate that was requested for this deployment, also for an earlier domain, also one that failed."""
+    return _ours(aws, p, "AMAZON_ISSUED")
+
+
+def delete(aws: AWS, arn: str, *, title: str) -> None:
+    """Delete it. A balancer that is gone keeps its certificate in use for a while, rarely for more than some
+    minutes."""
+
+    def look():
+        try:
+            aws.acm.find("delete_certificate", _ABSENT, CertificateArn=arn)
+        except AwsError as error:
+            if error.code == "ResourceInUseException":
+                return None, "still in use by a balancer"
+            raise
+        return True, "deleted"
+
+    wait(title, look, timeout=_RELEASE_SECONDS, every=3)
+
+
+def everything(aws: AWS) -> list[dict]:
+    """Every certificate of the account in this region, as ListCertificates tells it."""
+    return aws.acm.all("list_certificates", "CertificateSummaryList", Includes={"keyTypes": _ALL_KEYS})
+
+
+def _ours(aws: AWS, p: Params, kind: str) -> list[dict]:
     found = []
-    for summary in listed:
+    for summary in everything(aws):
         arn = summary["CertificateArn"]
         tags = aws.acm.find("list_tags_for_certificate", _ABSENT, CertificateArn=arn)
         if tags and {"Key": "runbook:deployment", "Value": p.name} in tags["Tags"]:
-            described = _described(aws, arn)
-            if described and described["Type"] == "IMPORTED":
-                found.append(described)
+            found_one = described(aws, arn)
+            if found_one and found_one["Type"] == kind:
+                found.append(found_one)
     return found
 
 
-def _described(aws: AWS, arn: str) -> dict | None:
+def _best(found: dict) -> tuple:
+    state = 2 if found["Status"] == "ISSUED" else 0 if found["Status"] in DEAD else 1
+    return state, str(found["CreatedAt"]), found["CertificateArn"]
+
+
+def described(aws: AWS, arn: str) -> dict | None:
     """As ACM describes it. What its model calls RSA_2048 it writes as RSA-2048 in answers:
     https://docs.aws.amazon.com/cli/latest/reference/acm/describe-certificate.html#examples
     """
@@ -69,3 +117,18 @@ def covers(certificate_names: list[str], domain: str) -> bool:
     """Whether one of the names is the domain, or a wildcard for its first label (RFC 6125, section 6.4.3)."""
     wanted = domain.lower()
     return any(name.lower() in (wanted, f"*.{wanted.partition('.')[2]}") for name in certificate_names)
+
+
+def key(found: dict) -> str:
+    """The kind of its key in words: a classic balancer takes RSA only."""
+    return RSA if found["KeyAlgorithm"] in ("RSA_2048", "RSA_3072", "RSA_4096") else found["KeyAlgorithm"]
+
+
+def valid(until: datetime.datetime | None) -> str:
+    """How long it is valid, in words."""
+    if until is None:
+        return "not issued"
+    left = until - datetime.datetime.now(datetime.UTC)
+    if left < datetime.timedelta(0):
+        return "ended"
+    return VALID if left >= datetime.timedelta(days=DAYS_LEFT) else f"less than {DAYS_LEFT} days"

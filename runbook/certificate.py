@@ -1,260 +1,37 @@
-"""The certificate of the registry's name: imported into ACM from certbot's files, or one that is in ACM already.
+"""The certificate of the registry's name: requested from ACM, or imported from files, or one that ACM has already."""
 
-An imported certificate is not renewed by ACM: after certbot has renewed the files, run the step again, and the new
-certificate takes the place of the old one under the same ARN, without a change at the balancer.
-"""
+from types import ModuleType
 
-import datetime
-from pathlib import Path
-from typing import NamedTuple
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-from . import acm
-from .errors import AwsError, StepFailed
+from . import imported_certificate, requested_certificate
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed, kept
-from .secret import Secret
+from .report import Changes, Document, Report
 from .session import AWS
-from .wait import wait
-
-DAYS_LEFT = 14  # certbot renews 30 days before the end; less than this means that the renewal does not work
-_RELEASE_SECONDS = 1200
-_RSA = "RSA, 2048 bits or more"
-_VALID = f"at least {DAYS_LEFT} days"
-_TITLE = "certificate of {}"
-
-
-class Files(NamedTuple):
-    """certbot's cert.pem and chain.pem; the key is read at its place of use."""
-
-    folder: Path
-    leaf: x509.Certificate
-    chain: list[x509.Certificate]
 
 
 def want_certificate(p: Params) -> Document:
     """What it is for, its key, its state in ACM, and where its content comes from."""
-    content = "the ACM certificate that the params name" if p.certificate_folder is None else p.certificate
-    return Document(Domain=p.domain, Key=_RSA, Status="ISSUED", Content=content)
+    return _kind(p).want_certificate(p)
 
 
 def find_certificate(aws: AWS, p: Params) -> Document | None:
-    """The same of what ACM has, and how long it is valid. An imported one is found by our tag and the domain."""
-    found = acm.find(aws, p)
-    if found is None:
-        return None
-    names = acm.names(found)
-    return Document(
-        Domain=p.domain if acm.covers(names, p.domain) else ", ".join(names),
-        Key=_RSA if found["KeyAlgorithm"] in ("RSA_2048", "RSA_3072", "RSA_4096") else found["KeyAlgorithm"],
-        Status=found["Status"],
-        Content=_content(aws, p, found),
-        Valid=_valid(found.get("NotAfter")),
-    )
+    """The same of what ACM has, and how long it is valid."""
+    return _kind(p).find_certificate(aws, p)
 
 
 def ensure_certificate(aws: AWS, p: Params) -> Changes:
-    """Import the files of the folder if ACM does not have this very certificate yet.
-
-    StepFailed when the files cannot serve the domain, told before any call; and when the certificate that the params
-    name by its ARN cannot: that one is never changed.
-    """
-    title, wanted = _TITLE.format(p.domain), want_certificate(p)
-    if p.certificate_folder is None:
-        return _check_named(aws, p).changes.done
-    files = check_files(p)
-    report = compare(title, wanted, find_certificate(aws, p))
-    if report:
-        return report.changes.done
-    found = acm.find(aws, p)
-    # A certificate with another kind of key cannot take the place of the old one:
-    # https://docs.aws.amazon.com/acm/latest/userguide/import-reimport.html
-    replaced = found and found["KeyAlgorithm"] == f"RSA_{files.leaf.public_key().key_size}"
-    target = (
-        {"CertificateArn": found["CertificateArn"]}
-        if replaced
-        else {"Tags": [{"Key": key, "Value": value} for key, value in p.tags.items()]}
-    )
-    chain = {"CertificateChain": b"".join(map(_pem, files.chain))} if files.chain else {}
-    key = _read_key(files.folder)
-    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=key.reveal().encode(), **chain, **target)
-    wait(title, lambda: _is_in_acm(aws, p), timeout=120, every=1)
-    return report.changes.done
+    """Request or import it if ACM does not have it yet. One that the params name by its ARN is only looked at."""
+    return _kind(p).ensure_certificate(aws, p)
 
 
 def verify_certificate(aws: AWS, p: Params) -> Report:
     """Wanted against found, and that it does not end soon."""
-    found = find_certificate(aws, p)
-    report = compare(_TITLE.format(p.domain), want_certificate(p), found)
-    return report.check("Valid", found["Valid"] == _VALID, _VALID, found["Valid"]) if found else report
+    return _kind(p).verify_certificate(aws, p)
 
 
 def destroy_certificate(aws: AWS, p: Params) -> Changes:
-    """Delete what was imported for this deployment; a certificate that the params name by its ARN is kept."""
-    title, found = _TITLE.format(p.domain), acm.imported(aws, p)
-    for certificate in found:
-        wait(title, lambda arn=certificate["CertificateArn"]: _delete(aws, arn), timeout=_RELEASE_SECONDS, every=3)
-    if not found and p.certificate_folder is None and acm.find(aws, p):
-        return kept(title, "it was in ACM before this deployment")
-    return destroyed(title, bool(found))
+    """Delete what was requested, or imported, for this deployment: the kind that the params name, not the other."""
+    return _kind(p).destroy_certificate(aws, p)
 
 
-def check_files(p: Params) -> Files:
-    """The folder's files, checked as far as that can be done here: names, dates, key, chain. StepFailed says what is
-    wrong and never shows a key.
-
-    Sources: https://docs.aws.amazon.com/acm/latest/userguide/import-certificate-prerequisites.html; a classic balancer
-    takes RSA only: https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/ssl-server-cert.html
-    """
-    folder = p.certificate_folder
-    leaf, *more = _certificates(folder / "cert.pem")
-    chain = _certificates(folder / "chain.pem", may_be_empty=True)
-    public, now = leaf.public_key(), datetime.datetime.now(datetime.UTC)
-    if more:
-        raise _wrong(folder / "cert.pem", f"holds {len(more) + 1} certificates; the leaf alone belongs there")
-    if not isinstance(public, rsa.RSAPublicKey) or public.key_size < 2048:
-        raise _wrong(folder / "cert.pem", f"a classic balancer needs an RSA key of 2048 bits or more, {_RENEW_RSA}")
-    if not acm.covers(_names(leaf), p.domain):
-        raise _wrong(folder / "cert.pem", f"is for {', '.join(_names(leaf)) or 'no name'}, not for {p.domain}")
-    if now > leaf.not_valid_after_utc:
-        raise _wrong(folder / "cert.pem", f"ended on {leaf.not_valid_after_utc:%Y-%m-%d}; renew it (certbot renew)")
-    if now < leaf.not_valid_before_utc:
-        raise _wrong(folder / "cert.pem", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
-    for issued, issuer in zip([leaf, *chain], chain, strict=False):
-        if not _issued_by(issued, issuer):
-            raise _wrong(
-                folder / "chain.pem",
-                f"{_subject(issuer)} did not issue {_subject(issued)}; the issuer of cert.pem comes first, each next "
-                "one issued the one before it",
-            )
-    if not chain and not _issued_by(leaf, leaf):
-        raise _wrong(folder / "chain.pem", "is empty, and the certificate is not its own issuer")
-    _check_key(folder, public)
-    return Files(folder, leaf, chain)
-
-
-_RENEW_RSA = "for example: certbot certonly --key-type rsa --rsa-key-size 2048"
-
-
-def _check_key(folder: Path, public: rsa.RSAPublicKey) -> None:
-    path = folder / "privkey.pem"
-    try:
-        key = serialization.load_pem_private_key(_read_key(folder).reveal().encode(), password=None)
-    except TypeError:
-        raise _wrong(path, "is encrypted with a passphrase; ACM takes the key in the clear only") from None
-    except ValueError:
-        raise _wrong(path, "is not a private key in PEM form") from None
-    if key.public_key() != public:
-        raise _wrong(path, "does not belong to cert.pem; take both files of one certificate")
-
-
-def _read_key(folder: Path) -> Secret:
-    return Secret(_read(folder / "privkey.pem").decode("ascii", "replace"))
-
-
-def _certificates(path: Path, *, may_be_empty: bool = False) -> list[x509.Certificate]:
-    content = _read(path)
-    if may_be_empty and not content.strip():
-        return []
-    try:
-        return x509.load_pem_x509_certificates(content)
-    except ValueError:
-        raise _wrong(path, "is not a certificate in PEM form") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise _wrong(
-            path,
-            "is not there; `certificate` in the params names a folder in certbot's layout "
-            "(on the embedded cloud notebook 00_start_here makes it)",
-        ) from None
-    except OSError as error:
-        raise _wrong(path, f"cannot be read: {error.strerror}") from None
-
-
-def _wrong(path: Path, what: str) -> StepFailed:
-    return StepFailed(f"{path}: {what}")
-
-
-def _issued_by(issued: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        issued.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or "a certificate without a subject"
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return found.get_values_for_type(x509.DNSName)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _content(aws: AWS, p: Params, found: dict) -> str:
-    """Where the content comes from: the leaf is compared as a whole, as ACM writes serial numbers in its own way."""
-    if p.certificate_folder is None:
-        return want_certificate(p)["Content"]
-    path = p.certificate_folder / "cert.pem"
-    if not path.exists():
-        return f"{p.certificate}/cert.pem is not here to compare with"
-    same = acm.leaf(aws, found["CertificateArn"]) == _certificates(path)[0]
-    return p.certificate if same else "another certificate"
-
-
-def _valid(until: datetime.datetime | None) -> str:
-    if until is None:
-        return "not issued"
-    left = until - datetime.datetime.now(datetime.UTC)
-    if left < datetime.timedelta(0):
-        return "ended"
-    return _VALID if left >= datetime.timedelta(days=DAYS_LEFT) else f"less than {DAYS_LEFT} days"
-
-
-def _check_named(aws: AWS, p: Params) -> Report:
-    """The certificate that the params name by its ARN. StepFailed when the balancer cannot use it."""
-    region = p.certificate.split(":")[3]
-    if region != p.region:
-        raise StepFailed(
-            f"the certificate in {p.source} is in region {region}, the balancer in {p.region}; "
-            "a balancer takes certificates of its own region only: request or import one there"
-        )
-    report = compare(_TITLE.format(p.domain), want_certificate(p), find_certificate(aws, p))
-    if not report:
-        raise StepFailed(
-            f"{report.failures()}; `certificate` in {p.source} must name one in ACM that is issued for the domain, "
-            "with an RSA key"
-        )
-    return report
-
-
-def _is_in_acm(aws: AWS, p: Params) -> tuple[bool | None, str]:
-    report = compare("", want_certificate(p), find_certificate(aws, p))
-    return (True, "in ACM") if report else (None, "; ".join(str(check) for check in report.checks if not check.ok))
-
-
-def _delete(aws: AWS, arn: str) -> tuple[bool | None, str]:
-    """A balancer that is gone keeps its certificate in use for a while, rarely for more than some minutes."""
-    try:
-        aws.acm.find("delete_certificate", {"ResourceNotFoundException"}, CertificateArn=arn)
-    except AwsError as error:
-        if error.code == "ResourceInUseException":
-            return None, "still in use by a balancer"
-        raise
-    return True, "deleted"
+def _kind(p: Params) -> ModuleType:
+    return requested_certificate if p.certificate == "request" else imported_certificate

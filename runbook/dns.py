@@ -1,67 +1,67 @@
-"""The registry's name: a CNAME in Route 53 that leads to the load balancer.
+"""The registry's name in Route 53: a CNAME to a classic balancer, an alias of an application one.
 
 A record cannot carry tags, so what is ours is marked by a second record, written and deleted in one batch with the
 first: _runbook.DOMAIN, a TXT that says runbook:deployment=NAME. (Beside a CNAME no other record may have its name.)
 """
 
+from . import zones
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
-from .wait import wait
 
-TTL = 60  # seconds
+TTL = 60  # seconds; an alias has that of the balancer's own name, 60 too
 _BALANCER_ABSENT = {"LoadBalancerNotFound", "AccessPointNotFound"}
 
 
 def want_record(p: Params) -> Document:
     """The record and its mark; the target is called by the load balancer's name."""
-    return Document(Name=p.domain, Type="CNAME", TTL=TTL, Target=f"load balancer {p.balancer_name}", Mark=_mark(p))
+    kind = {"Type": "A", "EvaluateTargetHealth": False} if p.scales else {"Type": "CNAME", "TTL": TTL}
+    return Document(Name=p.domain, **kind, Target=f"load balancer {p.balancer_name}", Mark=_mark(p))
 
 
 def find_record(aws: AWS, p: Params) -> Document | None:
     """The same of what is. None when the name has no record, or the account no public zone for it."""
-    zone = _zone(aws, p)
+    zone = zones.find(aws, p)
     if zone is None:
         return None
     records, mark = _records(aws, p, zone)
     if not records and not mark:
         return None
     record = records[0] if records else {}
-    values = [value["Value"].rstrip(".").lower() for value in record.get("ResourceRecords", [])]
-    target = f"load balancer {p.balancer_name}" if values == [_balancer(aws, p)] else "another host"
+    ours = bool(record) and _target(record) == _target(_wanted_record(aws, p))
     return Document(
         Name=p.domain,
         Type=" and ".join(each["Type"] for each in records) or None,
         TTL=record.get("TTL"),
-        Target=target if record else None,
+        EvaluateTargetHealth=record.get("AliasTarget", {}).get("EvaluateTargetHealth"),
+        Target=f"load balancer {p.balancer_name}" if ours else "another host" if record else None,
         Mark=_mark(p) if mark else None,
     )
 
 
 def ensure_record(aws: AWS, p: Params) -> Changes:
-    """Write the record and its mark, and wait until every name server of Route 53 has them."""
+    """Write the record and its mark, and wait until every name server of Route 53 has them.
+
+    A CNAME becomes an alias, or the other way round, in one batch: the name is never without a record.
+    """
     report = compare(_title(p), want_record(p), find_record(aws, p))
     if report:
         return report.changes.done
-    zone, target = _zone(aws, p), _balancer(aws, p)
-    if zone is None:
-        raise StepFailed(
-            f"this account has no public hosted zone {p.zone}, and none is made here, as a zone is of use only once "
-            f"its parent domain delegates to it: create and delegate it, or name another in {p.source}"
-        )
-    if target is None:
+    zone, record = zones.needed(aws, p), _wanted_record(aws, p)
+    if record is None:
         raise StepFailed(
             f"{_title(p)} needs load balancer {p.balancer_name}, which is not there; "
             "run notebook 05_configure_https_on_the_load_balancer from its start"
         )
     records, _ = _records(aws, p, zone)
-    if other := [each["Type"] for each in records if each["Type"] != "CNAME"]:
+    if other := [each["Type"] for each in records if not _is_ours(each)]:
         raise StepFailed(
-            f"{p.domain} has a record of type {' and '.join(other)}, beside which no CNAME can stand; "
+            f"{p.domain} has a record of type {' and '.join(other)}, beside which no {_kind(p)} can stand; "
             f"delete it in the zone {p.zone} and run this again"
         )
-    _submit(aws, p, zone, [("UPSERT", record) for record in _wanted_records(p, target)])
+    former = [("DELETE", each) for each in records if each["Type"] != record["Type"]]
+    zones.submit(aws, zone, changes=[*former, ("UPSERT", record), ("UPSERT", _wanted_mark(p))])
     return report.changes.done
 
 
@@ -71,17 +71,21 @@ def verify_record(aws: AWS, p: Params) -> Report:
 
 
 def destroy_record(aws: AWS, p: Params) -> Changes:
-    """Delete the record and its mark, exactly as they are read; the zone stays."""
-    zone = _zone(aws, p)
+    """Delete the record of either kind and its mark, exactly as they are read; the zone stays."""
+    zone = zones.find(aws, p)
     records, mark = _records(aws, p, zone) if zone else ([], None)
-    ours = [record for record in (*records, mark) if record and record["Type"] in ("CNAME", "TXT")]
+    ours = [record for record in records if _is_ours(record)] + ([mark] if mark else [])
     if ours:
-        _submit(aws, p, zone, [("DELETE", record) for record in ours])
+        zones.submit(aws, zone, changes=[("DELETE", record) for record in ours])
     return destroyed(_title(p), bool(ours))
 
 
 def _title(p: Params) -> str:
     return f"DNS record {p.domain}"
+
+
+def _kind(p: Params) -> str:
+    return "alias" if p.scales else "CNAME"
 
 
 def _mark(p: Params) -> str:
@@ -92,52 +96,59 @@ def _mark_name(p: Params) -> str:
     return f"_runbook.{p.domain}"
 
 
-def _wanted_records(p: Params, target: str) -> list[dict]:
-    return [
-        {"Name": p.domain, "Type": "CNAME", "TTL": TTL, "ResourceRecords": [{"Value": target}]},
-        {"Name": _mark_name(p), "Type": "TXT", "TTL": TTL, "ResourceRecords": [{"Value": f'"{_mark(p)}"'}]},
-    ]
+def _wanted_mark(p: Params) -> dict:
+    return {"Name": _mark_name(p), "Type": "TXT", "TTL": TTL, "ResourceRecords": [{"Value": f'"{_mark(p)}"'}]}
 
 
-def _zone(aws: AWS, p: Params) -> str | None:
-    """Id of the public zone of that name. StepFailed when there are several: a domain is delegated to one of them."""
-    listed = aws.route53.list_hosted_zones_by_name(DNSName=p.zone)["HostedZones"]
-    ids = [zone["Id"] for zone in listed if zone["Name"] == f"{p.zone}." and not zone["Config"]["PrivateZone"]]
-    if len(ids) > 1:
-        raise StepFailed(
-            f"this account has {len(ids)} public hosted zones {p.zone}, of which the domain is delegated to one at "
-            "most; delete the others, so that it is clear where the record belongs"
-        )
-    return ids[0].removeprefix("/hostedzone/") if ids else None
+def _wanted_record(aws: AWS, p: Params) -> dict | None:
+    """As Route 53 takes it; None while there is no balancer.
+
+    The target's health is not asked for: it is the registries', and no other answer would take their place.
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias.html
+    """
+    if not p.scales:
+        found = aws.elb.find("describe_load_balancers", _BALANCER_ABSENT, LoadBalancerNames=[p.balancer_name])
+        if not found:
+            return None
+        value = found["LoadBalancerDescriptions"][0]["DNSName"].lower()
+        return {"Name": p.domain, "Type": "CNAME", "TTL": TTL, "ResourceRecords": [{"Value": value}]}
+    found = aws.elbv2.find("describe_load_balancers", _BALANCER_ABSENT, Names=[p.balancer_name])
+    if not found:
+        return None
+    balancer = found["LoadBalancers"][0]
+    target = {
+        "HostedZoneId": balancer["CanonicalHostedZoneId"],
+        "DNSName": balancer["DNSName"].lower(),
+        "EvaluateTargetHealth": False,
+    }
+    return {"Name": p.domain, "Type": "A", "AliasTarget": target}
+
+
+def _target(record: dict | None) -> list[str] | None:
+    """The hosts to which a record leads, as Route 53 spells or the console spelt them."""
+    if record is None:
+        return None
+    hosts = [value["Value"] for value in record.get("ResourceRecords", [])]
+    if alias := record.get("AliasTarget"):
+        hosts = [alias["DNSName"].lower().removeprefix("dualstack.")]
+    return [host.rstrip(".").lower() for host in hosts]
+
+
+def _is_ours(record: dict) -> bool:
+    """Of the kinds that this step writes; an address that stands in a record itself was never ours."""
+    return record["Type"] == "CNAME" or (record["Type"] == "A" and "AliasTarget" in record)
 
 
 def _records(aws: AWS, p: Params, zone: str) -> tuple[list[dict], dict | None]:
-    """The records of the domain, and our mark. NotOurs when there are records and the mark is not ours."""
-    records, marks = _named(aws, zone, p.domain), _named(aws, zone, _mark_name(p))
+    """The records of the domain, and our mark. NotOurs when there are records and the mark is not ours.
+
+    Beside an alias the name may have records of other types (MX, TXT, those of the zone itself), which matter to no
+    client of the registry; beside a CNAME it may have none.
+    """
+    records, marks = zones.records(aws, zone, name=p.domain), zones.records(aws, zone, name=_mark_name(p))
+    if p.scales:
+        records = [record for record in records if record["Type"] in ("A", "AAAA", "CNAME")]
     mark = next((each for each in marks if {"Value": f'"{_mark(p)}"'} in each.get("ResourceRecords", [])), None)
     if (records or marks) and mark is None:
         raise NotOurs(_title(p), p)
     return records, mark
-
-
-def _named(aws: AWS, zone: str, name: str) -> list[dict]:
-    """The record sets of one name: Route 53 lists in the order of names, from the given one on."""
-    page = aws.route53.list_resource_record_sets(HostedZoneId=zone, StartRecordName=name, MaxItems="100")
-    return [record for record in page["ResourceRecordSets"] if record["Name"].lower() == f"{name}."]
-
-
-def _balancer(aws: AWS, p: Params) -> str | None:
-    found = aws.elb.find("describe_load_balancers", _BALANCER_ABSENT, LoadBalancerNames=[p.balancer_name])
-    return found["LoadBalancerDescriptions"][0]["DNSName"].lower() if found else None
-
-
-def _submit(aws: AWS, p: Params, zone: str, changes: list[tuple[str, dict]]) -> None:
-    """One batch, of which Route 53 does all or nothing; then wait until it is in sync (about a minute)."""
-    batch = {"Changes": [{"Action": action, "ResourceRecordSet": record} for action, record in changes]}
-    change = aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)["ChangeInfo"]["Id"]
-
-    def look():
-        status = aws.route53.get_change(Id=change)["ChangeInfo"]["Status"]
-        return (True if status == "INSYNC" else None), status
-
-    wait(_title(p), look, timeout=300, every=2)

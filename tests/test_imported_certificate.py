@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 import runbook
-from runbook import acm, certificate
+from runbook import acm
+from runbook import imported_certificate as certificate
 from runbook.errors import AwsError, StepFailed
 from runbook.local.inside import acm as inside
 

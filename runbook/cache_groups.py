@@ -1,0 +1,117 @@
+"""What the cache is made from: its parameters (what it forgets first) and the subnets that it stands in."""
+
+from . import vpc
+from .errors import AwsError, NotOurs
+from .params import Params
+from .session import AWS
+from .wait import wait
+
+FAMILY = "valkey8"
+# A cache that is full forgets what was not asked for the longest; ElastiCache's own default, volatile-lru, would
+# refuse new entries, as the registry's have no end: https://distribution.github.io/distribution/about/configuration/
+_PARAMETERS = {"maxmemory-policy": "allkeys-lru"}
+_SUBNETS = "those of the nodes"
+_PARAMETERS_ABSENT, _SUBNETS_ABSENT = {"CacheParameterGroupNotFound"}, {"CacheSubnetGroupNotFoundFault"}
+_IN_USE = {"InvalidCacheParameterGroupState", "CacheSubnetGroupInUse"}
+
+
+def want(p: Params) -> dict:
+    return {
+        "ParameterGroup": p.cache_name,
+        "ParameterGroupFamily": FAMILY,
+        "Parameters": dict(_PARAMETERS),
+        "SubnetGroup": p.cache_name,
+        "Subnets": _SUBNETS,
+    }
+
+
+def find(aws: AWS, p: Params) -> dict:
+    """Family, parameters and subnets of the two groups of our name; None for what is not there."""
+    parameters, subnets = _parameter_group(aws, p), _subnet_group(aws, p)
+    ids = {each["SubnetIdentifier"] for each in subnets["Subnets"]} if subnets else set()
+    right = ids == set(vpc.node_subnets(aws, p).values())
+    return {
+        "ParameterGroupFamily": parameters["CacheParameterGroupFamily"] if parameters else None,
+        "Parameters": _values(aws, p) if parameters else {},
+        "Subnets": _SUBNETS if right else "other subnets" if subnets else None,
+    }
+
+
+def attached(p: Params, groups: dict, member: dict) -> dict:
+    """The same of a cache's node, with the groups that it really uses."""
+    return groups | {
+        "ParameterGroup": member.get("CacheParameterGroup", {}).get("CacheParameterGroupName"),
+        "SubnetGroup": member.get("CacheSubnetGroupName"),
+    }
+
+
+def ensure(aws: AWS, p: Params) -> None:
+    """Create what is missing, and set the parameters that differ. NotOurs when a group does not carry our tag."""
+    name, tags = p.cache_name, [{"Key": key, "Value": value} for key, value in p.tags.items()]
+    if _parameter_group(aws, p) is None:
+        aws.elasticache.create_cache_parameter_group(
+            CacheParameterGroupName=name,
+            CacheParameterGroupFamily=FAMILY,
+            Description=f"{p.name}: the registries' cache",
+            Tags=tags,
+        )
+    found = _values(aws, p)
+    if differing := {key: value for key, value in _PARAMETERS.items() if found.get(key) != value}:
+        pairs = [{"ParameterName": key, "ParameterValue": value} for key, value in differing.items()]
+        aws.elasticache.modify_cache_parameter_group(CacheParameterGroupName=name, ParameterNameValues=pairs)
+    if _subnet_group(aws, p) is None:
+        aws.elasticache.create_cache_subnet_group(
+            CacheSubnetGroupName=name,
+            CacheSubnetGroupDescription=f"{p.name}: the nodes' subnets",
+            SubnetIds=list(vpc.node_subnets(aws, p).values()),
+            Tags=tags,
+        )
+
+
+def destroy(aws: AWS, p: Params) -> bool:
+    """Delete both, after the cache that used them; gives whether one was there."""
+    parameters, subnets = _parameter_group(aws, p), _subnet_group(aws, p)
+    if parameters:
+        _delete(aws, p, "delete_cache_parameter_group", _PARAMETERS_ABSENT, CacheParameterGroupName=p.cache_name)
+    if subnets:
+        _delete(aws, p, "delete_cache_subnet_group", _SUBNETS_ABSENT, CacheSubnetGroupName=p.cache_name)
+    return bool(parameters or subnets)
+
+
+def _parameter_group(aws: AWS, p: Params) -> dict | None:
+    name = {"CacheParameterGroupName": p.cache_name}
+    found = aws.elasticache.find("describe_cache_parameter_groups", _PARAMETERS_ABSENT, **name)
+    return _ours(aws, p, "parameter group", found["CacheParameterGroups"]) if found else None
+
+
+def _subnet_group(aws: AWS, p: Params) -> dict | None:
+    name = {"CacheSubnetGroupName": p.cache_name}
+    found = aws.elasticache.find("describe_cache_subnet_groups", _SUBNETS_ABSENT, **name)
+    return _ours(aws, p, "subnet group", found["CacheSubnetGroups"]) if found else None
+
+
+def _ours(aws: AWS, p: Params, what: str, found: list[dict]) -> dict | None:
+    if not found:
+        return None
+    tags = aws.elasticache.list_tags_for_resource(ResourceName=found[0]["ARN"])["TagList"]
+    if {"Key": "runbook:deployment", "Value": p.name} not in tags:
+        raise NotOurs(f"ElastiCache {what} {p.cache_name}", p)
+    return found[0]
+
+
+def _values(aws: AWS, p: Params) -> dict[str, str]:
+    found = aws.elasticache.all("describe_cache_parameters", "Parameters", CacheParameterGroupName=p.cache_name)
+    return {each["ParameterName"]: each.get("ParameterValue") for each in found if each["ParameterName"] in _PARAMETERS}
+
+
+def _delete(aws: AWS, p: Params, operation: str, absent: set[str], **name: str) -> None:
+    def look():
+        try:
+            aws.elasticache.find(operation, absent, **name)
+        except AwsError as error:
+            if error.code not in _IN_USE:
+                raise
+            return None, "still used by the cache"
+        return True, "deleted"
+
+    wait(f"cache {p.cache_name}", look, timeout=300, every=3)

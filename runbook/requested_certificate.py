@@ -1,0 +1,186 @@
+"""A certificate that ACM issues: requested for the registry's name, proven by a record in the zone, renewed by ACM.
+
+ACM looks for the record again at each renewal, so it stays as long as the certificate does.
+"""
+
+import hashlib
+
+from . import acm, zones
+from .errors import StepFailed
+from .params import Params
+from .report import Changes, Document, Report, compare, destroyed
+from .session import AWS
+from .wait import wait
+
+TTL = 300  # seconds
+# ACM itself gives up after 72 hours; with the zone's delegation in order it takes minutes:
+# https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
+_ISSUED_WITHIN = 1800  # seconds
+_CONTENT = "requested from ACM"
+
+
+def want_certificate(p: Params) -> Document:
+    """What it is for, its key, its state in ACM, and that the record by which ACM renews it is in the zone."""
+    return Document(Domain=p.domain, Key=acm.RSA, Status="ISSUED", Content=_CONTENT, Validation=_in_zone(p))
+
+
+def find_certificate(aws: AWS, p: Params) -> Document | None:
+    """The same of what ACM has, and how long it is valid. Found by our tag and the domain."""
+    found = acm.find(aws, p)
+    if found is None:
+        return None
+    return Document(
+        Domain=p.domain,
+        Key=acm.key(found),
+        Status=found["Status"],
+        Content=_CONTENT,
+        Validation=_in_zone(p) if _is_recorded(aws, p, found) else "no record for it in the zone",
+        Valid=acm.valid(found.get("NotAfter")),
+    )
+
+
+def ensure_certificate(aws: AWS, p: Params) -> Changes:
+    """Request the certificate, write the record that proves the domain, and wait until ACM has issued it.
+
+    A request that came to nothing is told as StepFailed with ACM's reason; the next run makes a new one.
+    """
+    title = _title(p)
+    report = compare(title, want_certificate(p), find_certificate(aws, p))
+    if report:
+        return report.changes.done
+    zones.needed(aws, p)
+    found = acm.find(aws, p)
+    if found is None or found["Status"] in acm.DEAD:
+        found = _request(aws, p)
+    arn = found["CertificateArn"]
+    record = wait(title, lambda: _asked_for(aws, arn), timeout=120, every=1)
+    if not _is_recorded(aws, p, found | {"DomainValidationOptions": [{"ResourceRecord": record}]}):
+        zones.submit(aws, zones.needed(aws, p), changes=[("UPSERT", _record(record))])
+    wait(title, lambda: _issued(aws, p, arn), timeout=_ISSUED_WITHIN, every=2)
+    return report.changes.done
+
+
+def verify_certificate(aws: AWS, p: Params) -> Report:
+    """Wanted against found, and that it does not end soon, as it would if ACM could not renew it."""
+    found = find_certificate(aws, p)
+    report = compare(_title(p), want_certificate(p), found)
+    return report.check("Valid", found["Valid"] == acm.VALID, acm.VALID, found["Valid"]) if found else report
+
+
+def destroy_certificate(aws: AWS, p: Params) -> Changes:
+    """Delete what was requested for this deployment, and the records that proved it, where no other certificate of
+    this region needs them."""
+    title, found = _title(p), acm.requested(aws, p)
+    for certificate in found:
+        arn = certificate["CertificateArn"]
+        wait(title, lambda arn=arn: _released(aws, arn), timeout=1200, every=3)
+        _delete_record(aws, p, certificate)  # before the certificate, by which alone the record can be told
+        acm.delete(aws, arn, title=title)
+    return destroyed(title, bool(found))
+
+
+def _title(p: Params) -> str:
+    return f"certificate of {p.domain}"
+
+
+def _in_zone(p: Params) -> str:
+    return f"by a record in zone {p.zone}"
+
+
+def _request(aws: AWS, p: Params) -> dict:
+    """A new request in place of those that failed. Its token makes one of two that follow each other within an hour,
+    and differs from that of a request that came to nothing."""
+    dead = [each["CertificateArn"] for each in acm.requested(aws, p) if each["Status"] in acm.DEAD]
+    token = hashlib.sha256(" ".join([p.domain, p.name, *sorted(dead)]).encode()).hexdigest()[:32]
+    arn = aws.acm.request_certificate(
+        DomainName=p.domain,
+        ValidationMethod="DNS",
+        KeyAlgorithm="RSA_2048",
+        IdempotencyToken=token,
+        Tags=[{"Key": key, "Value": value} for key, value in p.tags.items()],
+    )["CertificateArn"]
+    for each in dead:
+        acm.delete(aws, each, title=_title(p))
+
+    def visible():
+        found = acm.described(aws, arn)
+        return found, "requested" if found else "not to be seen yet"
+
+    return wait(_title(p), visible, timeout=60)
+
+
+def _proof(found: dict) -> dict | None:
+    """The record that ACM asks for: Name, Type and Value. It tells it some seconds after the request."""
+    options = found.get("DomainValidationOptions") or [{}]
+    return options[0].get("ResourceRecord")
+
+
+def _record(proof: dict) -> dict:
+    value = {"Value": proof["Value"]}
+    return {"Name": proof["Name"], "Type": proof["Type"], "TTL": TTL, "ResourceRecords": [value]}
+
+
+def _asked_for(aws: AWS, arn: str) -> tuple[dict | None, str]:
+    proof = _proof(acm.described(aws, arn) or {})
+    return proof, "ACM names the record" if proof else "ACM has not named its record yet"
+
+
+def _in_route53(aws: AWS, p: Params, found: dict) -> tuple[str, dict] | None:
+    """The zone, and the record in it that says exactly what ACM asks for."""
+    zone, proof = zones.find(aws, p), _proof(found)
+    if zone is None or proof is None:
+        return None
+    for record in zones.records(aws, zone, name=proof["Name"].rstrip(".").lower()):
+        values = [each["Value"].rstrip(".") for each in record.get("ResourceRecords", [])]
+        if record["Type"] == proof["Type"] and values == [proof["Value"].rstrip(".")]:
+            return zone, record
+    return None
+
+
+def _is_recorded(aws: AWS, p: Params, found: dict) -> bool:
+    return _in_route53(aws, p, found) is not None
+
+
+def _issued(aws: AWS, p: Params, arn: str) -> tuple[bool | None, str]:
+    found = acm.described(aws, arn)
+    if found is None:
+        raise StepFailed(f"{_title(p)} was deleted while ACM validated it; run this again")
+    if found["Status"] in acm.DEAD:
+        why = found.get("FailureReason", "no reason is given")
+        raise StepFailed(
+            f"{_title(p)}: {found['Status']} ({why}); {_REMEDIES.get(why, _REMEDY)}. "
+            "Run this again: it makes a new request"
+        )
+    options = found.get("DomainValidationOptions") or [{}]
+    seen = f"{found['Status']}, validation {options[0].get('ValidationStatus', 'not begun')}"
+    return (True if found["Status"] == "ISSUED" else None), seen
+
+
+# https://docs.aws.amazon.com/acm/latest/userguide/troubleshooting-failed.html
+_REMEDY = "see that the zone is the one to which the domain is delegated"
+_REMEDIES = {
+    "CAA_ERROR": "a CAA record of the domain or its parents must allow amazon.com (or there must be none)",
+    "ADDITIONAL_VERIFICATION_REQUIRED": "AWS Support must allow this domain",
+    "DOMAIN_NOT_ALLOWED": "ACM does not issue for this domain",
+    "INVALID_PUBLIC_DOMAIN": "the domain is not below a public suffix",
+}
+
+
+def _released(aws: AWS, arn: str) -> tuple[bool | None, str]:
+    found = acm.described(aws, arn)
+    users = found.get("InUseBy", []) if found else []
+    return (None, "still in use by a balancer") if users else (True, "in use by nobody")
+
+
+def _delete_record(aws: AWS, p: Params, certificate: dict) -> None:
+    """ACM asks for the same record for each certificate of one name, so one that another needs stays."""
+    there = _in_route53(aws, p, certificate)
+    if there is None:
+        return
+    for other in acm.everything(aws):
+        if other["CertificateArn"] != certificate["CertificateArn"]:
+            proof = _proof(acm.described(aws, other["CertificateArn"]) or {})
+            if proof == _proof(certificate):
+                return
+    zone, record = there
+    zones.submit(aws, zone, changes=[("DELETE", record)])
