@@ -38,6 +38,8 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "setsid": "util-linux",
 }
+# RUNBOOK_CREDENTIAL_SECONDS: how long a role's credentials last; RUNBOOK_REGISTRY: the program of registry 3.
+KEPT = ("HOME", "LANG", "TMPDIR", "RUNBOOK_CREDENTIAL_SECONDS", "RUNBOOK_REGISTRY")
 START_SECONDS = 60
 STOP_SECONDS = 10
 ANSWER_SECONDS = 5
@@ -163,7 +165,7 @@ def _first_line(pipe: int) -> str:
 
 def _environment(home: Path) -> dict[str, str]:
     """All that the cloud sees of its caller: no AWS_*, proxy or CA variable, which would reach its programs."""
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {
         "PATH": _path(),
         "PYTHONPATH": str(PROJECT),

@@ -23,7 +23,8 @@ from werkzeug.serving import make_server
 from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
-from .inside import s3
+from .inside import credentials, s3
+from .metadata import Metadata
 from .nodes import Nodes
 from .scheduler import Scheduler
 from .ssm import Commands
@@ -68,10 +69,13 @@ def main(port: int, lock: int) -> int:
 
     rules.install()
     s3.install()
+    credentials.install()
     nodes = Nodes(place)
+    metadata = Metadata(place, nodes)
+    nodes.metadata = metadata.node_environment
     scheduler = Scheduler(place, nodes)
     balancers = Balancers(place, nodes)
-    parts: list[Part] = [nodes, Commands(place, nodes), scheduler, balancers]
+    parts: list[Part] = [nodes, metadata, Commands(place, nodes), scheduler, balancers]
 
     moto = DomainDispatcherApplication(create_backend_app)
     routes: dict[str, Route] = {
@@ -167,6 +171,7 @@ def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers
         "nodes": nodes.status(),
         "tasks": scheduler.status(),
         **balancers.status(),
+        "s3_requests": credentials.requests(),
     }
 
 
