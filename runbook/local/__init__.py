@@ -7,6 +7,8 @@ It is reached by its endpoint only: no step of the runbook knows that it exists.
     ssm        Run Command
     scheduler  ECS services and their tasks; containers and images below it
     balancer   classic load balancers, by HAProxy
+    caches     ElastiCache replication groups, by redis-server
+    metadata   instance metadata and the credentials of roles
     rules      what AWS refuses and moto accepts
     inside     the only modules that touch moto's objects
 """
@@ -35,6 +37,7 @@ PROGRAMS = {
     "bwrap": "bubblewrap",
     "docker-registry": "docker-registry",
     "haproxy": "haproxy",
+    "redis-server": "redis-server",
     "setpriv": "util-linux",
     "setsid": "util-linux",
 }

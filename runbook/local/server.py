@@ -23,6 +23,7 @@ from werkzeug.serving import make_server
 from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
+from .caches import Caches
 from .inside import credentials, s3
 from .metadata import Metadata
 from .nodes import Nodes
@@ -33,7 +34,20 @@ from .state import CloudError, Place
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.1
-SERVICES = ("ec2", "iam", "ecs", "elasticloadbalancing", "ssm", "secretsmanager", "s3", "acm", "route53", "sts", "logs")
+SERVICES = (
+    "ec2",
+    "iam",
+    "ecs",
+    "elasticloadbalancing",
+    "ssm",
+    "secretsmanager",
+    "s3",
+    "acm",
+    "route53",
+    "sts",
+    "logs",
+    "elasticache",
+)
 
 Route = Callable[[dict[str, str]], tuple[int, Any]]
 """Answers a GET below /_runbook/ from its query: an HTTP status, and what the body says as JSON."""
@@ -75,11 +89,12 @@ def main(port: int, lock: int) -> int:
     nodes.metadata = metadata.node_environment
     scheduler = Scheduler(place, nodes)
     balancers = Balancers(place, nodes)
-    parts: list[Part] = [nodes, metadata, Commands(place, nodes), scheduler, balancers]
+    caches = Caches(place)
+    parts: list[Part] = [nodes, metadata, Commands(place, nodes), scheduler, balancers, caches]
 
     moto = DomainDispatcherApplication(create_backend_app)
     routes: dict[str, Route] = {
-        "/_runbook/status": lambda _: (200, whole(place, nodes, scheduler, balancers)),
+        "/_runbook/status": lambda _: (200, whole(place, nodes, scheduler, balancers, caches)),
         "/_runbook/resolve": balancers.resolve,
     }
     gate = Gate(moto, f"{place.address}:{port}", routes)
@@ -163,7 +178,7 @@ def run(parts: list[Part], stopping: threading.Event) -> None:
             log.exception("%s did not close", type(part).__name__)
 
 
-def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers) -> dict[str, Any]:
+def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers, caches: Caches) -> dict[str, Any]:
     """What `cloud status` shows."""
     return {
         "endpoint": place.endpoint,
@@ -171,6 +186,7 @@ def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers
         "nodes": nodes.status(),
         "tasks": scheduler.status(),
         **balancers.status(),
+        "caches": caches.status(),
         "s3_requests": credentials.requests(),
     }
 

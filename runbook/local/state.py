@@ -38,6 +38,9 @@ class Place:
     def balancer_address(self, k: int) -> str:
         return f"127.{self.block}.2.{k}"
 
+    def cache_address(self, k: int) -> str:
+        return f"127.{self.block}.4.{k}"
+
     def folder(self, *names: str) -> Path:
         """A folder (0700, made where absent) for what lives no longer than this cloud does."""
         path = data(self.home).joinpath(*names)
