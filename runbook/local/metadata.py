@@ -115,6 +115,8 @@ class Metadata:
 
     def _open(self, node: Node) -> None:
         if node.instance_id not in self._services:
+            for other in [kept for kept, service in self._services.items() if service.address == node.address]:
+                self._services.pop(other).close()  # of an instance that has just gone
             self._services[node.instance_id] = Service(node, self._selector, self._credentials, self._tasks)
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="metadata", daemon=True)
@@ -156,6 +158,7 @@ class Service:
         self, node: Node, selector: selectors.BaseSelector, lenders: Credentials, tasks: dict[str, Task]
     ) -> None:
         self._node, self._selector, self._credentials, self._tasks = node, selector, lenders, tasks
+        self.address = node.address
         self._tokens: dict[str, float] = {}
         self._servers: list[Server] = []
         ports = {

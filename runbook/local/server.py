@@ -24,12 +24,12 @@ from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
 from .caches import Caches
-from .inside import credentials, s3
+from .inside import acm_requests, credentials, s3
 from .metadata import Metadata
 from .nodes import Nodes
 from .scheduler import Scheduler
 from .ssm import Commands
-from .state import CloudError, Place
+from .state import BALANCERS, CloudError, Place
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,9 @@ def main(port: int, lock: int) -> int:
     rules.install()
     s3.install()
     credentials.install()
+    authority = Authority(home)
+    addresses = [place.balancer_address(k) for k in range(1, BALANCERS + 1)]
+    acm_requests.install(lambda names, days: authority.sign(names, addresses, days))
     nodes = Nodes(place)
     metadata = Metadata(place, nodes)
     nodes.metadata = metadata.node_environment
@@ -101,7 +104,7 @@ def main(port: int, lock: int) -> int:
     server = make_server(
         place.address, port, gate, threaded=True, request_handler=MotoRequestHandler, fd=listening.fileno()
     )
-    fields = {"endpoint": place.endpoint, "ca": str(Authority(home).path), "block": place.block}
+    fields = {"endpoint": place.endpoint, "ca": str(authority.path), "block": place.block}
     state.write(home, fields)  # before the loop, with which a process that fails would not end
     loop = threading.Thread(target=run, args=(parts, stopping), name="loop")
     loop.start()

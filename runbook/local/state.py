@@ -14,6 +14,7 @@ __all__ = ["CloudError", "Place", "home"]
 
 PORT = 4566
 BLOCKS = range(20, 120)
+BALANCERS = 20  # whose addresses stand in the certificates: a client that cannot resolve the domain verifies by them
 
 
 @dataclass(frozen=True)

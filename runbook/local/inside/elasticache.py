@@ -1,5 +1,6 @@
 """ElastiCache inside moto: replication groups as AWS tells of them, and the parameter groups that moto lacks."""
 
+import functools
 import uuid
 from dataclasses import dataclass, field
 
@@ -15,7 +16,6 @@ from .cache_parameters import DEFAULT_GROUPS, DEFAULTS, FAMILIES, FULL_VERSIONS,
 from .dispatch import Refused
 
 PORT = 6379
-_original = {}
 
 
 @dataclass
@@ -89,10 +89,10 @@ def short(region: str) -> str:
 
 def install() -> None:
     """Put the answers below in the place of moto's; a second call changes nothing."""
-    if _original:
+    if hasattr(Backend.list_tags_for_resource, "__wrapped__"):
         return
-    _original["list_tags"] = Backend.list_tags_for_resource
-    Backend.list_tags_for_resource = _list_tags_for_resource
+    for name in ("list_tags_for_resource", "add_tags_to_resource", "remove_tags_from_resource"):
+        setattr(Backend, name, _tags_when_available(name))
     for function in (
         *(_create_replication_group, _describe_replication_groups, _modify_replication_group),
         *(_delete_replication_group, _describe_cache_clusters, _delete_cache_subnet_group),
@@ -366,11 +366,25 @@ def _delete_cache_subnet_group(self: Response) -> ActionResult:
     return EmptyResult()
 
 
-def _list_tags_for_resource(self: Backend, arn: str) -> dict:
-    """Of a parameter group, too."""
-    if ":parametergroup:" in arn:
-        return self.tagging_service.list_tags_for_resource(arn)
-    return _original["list_tags"](self, arn)
+def _tags_when_available(name: str):
+    """Tags can be read and written of an available replication group alone, and of parameter groups, too.
+
+    https://github.com/hashicorp/terraform-provider-aws/issues/33859
+    """
+    plain = getattr(Backend, name)
+
+    @functools.wraps(plain)
+    def of_tags(self: Backend, arn: str, *args):
+        group = self.replication_groups.get(arn.rpartition(":")[2]) if ":replicationgroup:" in arn else None
+        if group and group.status != "available":
+            raise Refused(
+                "InvalidReplicationGroupState", "Cluster not in available state to perform tagging operations."
+            )
+        if ":parametergroup:" in arn and name == "list_tags_for_resource":
+            return self.tagging_service.list_tags_for_resource(arn)
+        return plain(self, arn, *args)
+
+    return of_tags
 
 
 # parameter groups
