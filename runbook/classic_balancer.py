@@ -74,7 +74,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
     return Document(
         LoadBalancerName=p.balancer_name,
         Scheme=found["Scheme"],
-        Subnets=_SUBNETS if set(found["Subnets"]) == set(vpc.subnets(aws)) else "other subnets",
+        Subnets=_SUBNETS if set(found["Subnets"]) == set(vpc.balancer_subnets(aws, p).values()) else "other subnets",
         SecurityGroups=_group_names(aws, found["SecurityGroups"]),
         Listeners=listeners,
         ListenerPorts=sorted(int(port) for port in listeners),
@@ -179,7 +179,7 @@ def _needed(aws: AWS, p: Params) -> dict:
     ):
         if not there:
             raise StepFailed(f"{_title(p)} needs {what}, which is not there; run notebook {notebook} first")
-    return {"certificate": certificate, "group": group, "nodes": nodes, "subnets": vpc.subnets(aws)}
+    return {"certificate": certificate, "group": group, "nodes": nodes, "subnets": list(vpc.balancer_subnets(aws, p).values())}
 
 
 def _payload(p: Params, certificate: str) -> dict:

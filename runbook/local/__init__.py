@@ -7,6 +7,8 @@ It is reached by its endpoint only: no step of the runbook knows that it exists.
     ssm        Run Command
     scheduler  ECS services and their tasks; containers and images below it
     balancer   classic load balancers, by HAProxy
+    caches     ElastiCache replication groups, by redis-server
+    metadata   instance metadata and the credentials of roles
     rules      what AWS refuses and moto accepts
     inside     the only modules that touch moto's objects
 """
@@ -35,9 +37,12 @@ PROGRAMS = {
     "bwrap": "bubblewrap",
     "docker-registry": "docker-registry",
     "haproxy": "haproxy",
+    "redis-server": "redis-server",
     "setpriv": "util-linux",
     "setsid": "util-linux",
 }
+# RUNBOOK_CREDENTIAL_SECONDS: how long a role's credentials last; RUNBOOK_REGISTRY: the program of registry 3.
+KEPT = ("HOME", "LANG", "TMPDIR", "RUNBOOK_CREDENTIAL_SECONDS", "RUNBOOK_REGISTRY")
 START_SECONDS = 60
 STOP_SECONDS = 10
 ANSWER_SECONDS = 5
@@ -163,7 +168,7 @@ def _first_line(pipe: int) -> str:
 
 def _environment(home: Path) -> dict[str, str]:
     """All that the cloud sees of its caller: no AWS_*, proxy or CA variable, which would reach its programs."""
-    kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {
         "PATH": _path(),
         "PYTHONPATH": str(PROJECT),

@@ -5,6 +5,7 @@ import ipaddress
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,6 +15,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 KEEP_WHEN_VALID_FOR = datetime.timedelta(days=30)
 AUTHORITY_DAYS = 3650
 LEAF_FILES = ("cert.pem", "chain.pem", "fullchain.pem", "privkey.pem")
+
+
+class Leaf(NamedTuple):
+    """A certificate, its private key (PKCS 8) and the chain to its authority, all PEM."""
+
+    certificate: bytes
+    key: bytes
+    chain: bytes
+
+    def __repr__(self) -> str:
+        return "<certificate and key>"
 
 
 class Authority:
@@ -43,6 +55,13 @@ class Authority:
             self._write_leaf(folder, names[0], wanted, days)
         return folder
 
+    def sign(self, names: Iterable[str], ip_addresses: Iterable[str] = (), days: int = 90) -> Leaf:
+        """A certificate for these names that is kept nowhere."""
+        names, addresses = list(names), [ipaddress.ip_address(each) for each in ip_addresses]
+        return self._leaf(
+            names[0], [x509.DNSName(name) for name in names] + [x509.IPAddress(each) for each in addresses], days
+        )
+
     def _find(self):
         if not (self.path.exists() and self._key_path.exists()):
             return None
@@ -61,7 +80,7 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_secret(self._key_path, _private(key))
+        write_secret(self._key_path, _private(key))
         _write(self.path, _pem(certificate))
         return certificate, key
 
@@ -74,6 +93,14 @@ class Authority:
         return same_authority and set(found) == set(wanted) and _valid_long_enough(leaf)
 
     def _write_leaf(self, folder: Path, name: str, wanted: list[x509.GeneralName], days: int) -> None:
+        leaf = self._leaf(name, wanted, days)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_secret(folder / "privkey.pem", leaf.key)
+        _write(folder / "cert.pem", leaf.certificate)
+        _write(folder / "chain.pem", leaf.chain)
+        _write(folder / "fullchain.pem", leaf.certificate + leaf.chain)
+
+    def _leaf(self, name: str, wanted: list[x509.GeneralName], days: int) -> Leaf:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         # RFC 5280 lets a common name have 64 characters; clients look at the alternative names.
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
@@ -89,11 +116,7 @@ class Authority:
             .add_extension(issuer_key, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_secret(folder / "privkey.pem", _private(key))
-        _write(folder / "cert.pem", _pem(leaf))
-        _write(folder / "chain.pem", _pem(self._certificate))
-        _write(folder / "fullchain.pem", _pem(leaf) + _pem(self._certificate))
+        return Leaf(_pem(leaf), _private(key), _pem(self._certificate))
 
 
 def _builder(subject, issuer, public_key, days: int) -> x509.CertificateBuilder:
@@ -135,7 +158,7 @@ def _private(key) -> bytes:
     )
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def write_secret(path: Path, content: bytes) -> None:
     _write(path, content, mode=0o600)
 
 

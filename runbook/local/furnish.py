@@ -6,19 +6,19 @@ from ..session import AWS, connect
 from . import images, running, state
 from .authority import Authority
 
-BALANCERS = 20
-
 
 def furnish(p: Params) -> None:
     """Bring it for these params to the cloud that is up, as far as it is not there already.
 
-    The certificate lies in certbot's layout in live/DOMAIN of the cloud's folder. It also names the balancers'
-    loopback addresses and localhost, so that a client that cannot resolve the domain can still verify it.
+    A certificate that the params take from a folder lies in certbot's layout in live/DOMAIN of the cloud's folder. It
+    also names the balancers' loopback addresses and localhost, so that a client that cannot resolve the domain can
+    still verify it.
     """
     _bring_zone(connect(p), p.zone)
-    block = running().endpoint.split(".")[1]
-    addresses = [f"127.{block}.2.{k}" for k in range(1, BALANCERS + 1)]
-    Authority(state.home()).issue([p.domain, "localhost"], addresses)
+    if p.certificate_folder is not None:
+        block = running().endpoint.split(".")[1]
+        addresses = [f"127.{block}.2.{k}" for k in range(1, state.BALANCERS + 1)]
+        Authority(state.home()).issue([p.domain, "localhost"], addresses)
     if p.configured_by == "image":
         folder = write_image(p, state.home() / "build" / p.name)
         images.build(state.home(), folder, p.image)

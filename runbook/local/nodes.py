@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -69,6 +70,7 @@ class Nodes:
     def __init__(self, place: Place):
         self._place = place
         self._nodes: dict[str, Node] = {}
+        self.metadata: Callable[[Node], dict[str, str]] = no_metadata  # the server has the service's own put here
         ec2.install()
 
     def all(self) -> list[Node]:
@@ -115,17 +117,15 @@ class Nodes:
         return sandbox.spawn([*argv, *program], self._environment(node), stdout, stderr)
 
     def _environment(self, node: Node) -> dict[str, str]:
-        """Region and endpoint for AWS's clients; credentials only as the instance's role gives them."""
+        """Region and endpoint for AWS's clients; credentials only as the metadata service gives them."""
         variables = {
             "PATH": f"{LOCAL_BIN}:/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": "/root",
             "LANG": "C.UTF-8",
             "AWS_DEFAULT_REGION": node.region,
             "AWS_ENDPOINT_URL": self._place.endpoint,
-            "AWS_EC2_METADATA_DISABLED": "true",
         }
-        role = ec2.role(node.region, node.instance_id)
-        return variables | (ec2.credentials(node.region, role, node.instance_id) if role else {})
+        return variables | self.metadata(node)
 
     def _make(self, instance: ec2.Instance) -> Node:
         taken = {node.k for node in self._nodes.values()}
@@ -195,6 +195,10 @@ class Nodes:
             ec2.deregister(node.region, node.cluster, node.container_instance_arn)
         shutil.rmtree(node.folder, ignore_errors=True)
         log.info("node %s of %s is gone", node.address, node.instance_id)
+
+
+def no_metadata(node: Node) -> dict[str, str]:
+    return {"AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def end(process: subprocess.Popen | None) -> None:

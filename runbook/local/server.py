@@ -23,16 +23,31 @@ from werkzeug.serving import make_server
 from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
-from .inside import machine_images, s3
+from .caches import Caches
+from .inside import acm_requests, credentials, machine_images, s3
+from .metadata import Metadata
 from .nodes import Nodes
 from .scheduler import Scheduler
 from .ssm import Commands
-from .state import CloudError, Place
+from .state import BALANCERS, CloudError, Place
 
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.1
-SERVICES = ("ec2", "iam", "ecs", "elasticloadbalancing", "ssm", "secretsmanager", "s3", "acm", "route53", "sts", "logs")
+SERVICES = (
+    "ec2",
+    "iam",
+    "ecs",
+    "elasticloadbalancing",
+    "ssm",
+    "secretsmanager",
+    "s3",
+    "acm",
+    "route53",
+    "sts",
+    "logs",
+    "elasticache",
+)
 
 Route = Callable[[dict[str, str]], tuple[int, Any]]
 """Answers a GET below /_runbook/ from its query: an HTTP status, and what the body says as JSON."""
@@ -69,21 +84,28 @@ def main(port: int, lock: int) -> int:
     rules.install()
     s3.install()
     machine_images.install()
+    credentials.install()
+    authority = Authority(home)
+    addresses = [place.balancer_address(k) for k in range(1, BALANCERS + 1)]
+    acm_requests.install(lambda names, days: authority.sign(names, addresses, days))
     nodes = Nodes(place)
+    metadata = Metadata(place, nodes)
+    nodes.metadata = metadata.node_environment
     scheduler = Scheduler(place, nodes)
     balancers = Balancers(place, nodes)
-    parts: list[Part] = [nodes, Commands(place, nodes), scheduler, balancers]
+    caches = Caches(place)
+    parts: list[Part] = [nodes, metadata, Commands(place, nodes), scheduler, balancers, caches]
 
     moto = DomainDispatcherApplication(create_backend_app)
     routes: dict[str, Route] = {
-        "/_runbook/status": lambda _: (200, whole(place, nodes, scheduler, balancers)),
+        "/_runbook/status": lambda _: (200, whole(place, nodes, scheduler, balancers, caches)),
         "/_runbook/resolve": balancers.resolve,
     }
     gate = Gate(moto, f"{place.address}:{port}", routes)
     server = make_server(
         place.address, port, gate, threaded=True, request_handler=MotoRequestHandler, fd=listening.fileno()
     )
-    fields = {"endpoint": place.endpoint, "ca": str(Authority(home).path), "block": place.block}
+    fields = {"endpoint": place.endpoint, "ca": str(authority.path), "block": place.block}
     state.write(home, fields)  # before the loop, with which a process that fails would not end
     loop = threading.Thread(target=run, args=(parts, stopping), name="loop")
     loop.start()
@@ -160,7 +182,7 @@ def run(parts: list[Part], stopping: threading.Event) -> None:
             log.exception("%s did not close", type(part).__name__)
 
 
-def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers) -> dict[str, Any]:
+def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers, caches: Caches) -> dict[str, Any]:
     """What `cloud status` shows."""
     return {
         "endpoint": place.endpoint,
@@ -168,6 +190,8 @@ def whole(place: Place, nodes: Nodes, scheduler: Scheduler, balancers: Balancers
         "nodes": nodes.status(),
         "tasks": scheduler.status(),
         **balancers.status(),
+        "caches": caches.status(),
+        "s3_requests": credentials.requests(),
     }
 
 

@@ -14,6 +14,7 @@ __all__ = ["CloudError", "Place", "home"]
 
 PORT = 4566
 BLOCKS = range(20, 120)
+BALANCERS = 20  # whose addresses stand in the certificates: a client that cannot resolve the domain verifies by them
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Place:
 
     def balancer_address(self, k: int) -> str:
         return f"127.{self.block}.2.{k}"
+
+    def cache_address(self, k: int) -> str:
+        return f"127.{self.block}.4.{k}"
 
     def folder(self, *names: str) -> Path:
         """A folder (0700, made where absent) for what lives no longer than this cloud does."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
+from moto.elasticache.models import elasticache_backends
 from moto.elb.models import LoadBalancer, elb_backends
 from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
@@ -58,8 +59,12 @@ def group(region: str, group_id: str):
     return ec2_backends[ACCOUNT][region].get_security_group_from_id(group_id)
 
 
+def subnet_exists(region: str, subnet_id: str) -> bool:
+    return any(subnet_id in subnets for subnets in list(ec2_backends[ACCOUNT][region].subnets.values()))
+
+
 def group_users(region: str, group_id: str) -> Iterator[str]:
-    """What refers to a security group: instances, balancers, and rules of other groups."""
+    """What refers to a security group: instances, balancers, caches, and rules of other groups."""
     ec2 = ec2_backends[ACCOUNT][region]
     for kept in list(ec2.reservations.values()):
         for instance in kept.instances:
@@ -73,6 +78,9 @@ def group_users(region: str, group_id: str) -> Iterator[str]:
     for balancer in list(elbv2_backends[ACCOUNT][region].load_balancers.values()):
         if group_id in balancer.security_groups:
             yield balancer.name
+    for cache in list(elasticache_backends[ACCOUNT][region].replication_groups.values()):
+        if group_id in (cache.security_groups or ()):
+            yield cache.name
     for groups in list(ec2.groups.values()):
         for other in list(groups.values()):
             rules = [*other.ingress_rules, *other.egress_rules]

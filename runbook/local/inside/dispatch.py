@@ -13,6 +13,8 @@ from moto.iam.responses import IamResponse
 from werkzeug.exceptions import HTTPException
 
 Rule = Callable[[dict, str], object]
+GUARDS: list[Callable[[BaseResponse, object], None]] = []
+"""Each is asked before every call, of every service; it gets moto's response object and the request."""
 
 
 class Refused(ServiceException):
@@ -55,14 +57,16 @@ def _asking_first(plain, rules: dict[tuple[str, str], Rule]):
     @functools.wraps(plain)
     def setup_class(self, request, *args, **kwargs):
         plain(self, request, *args, **kwargs)
-        if self.service_name not in services:
-            return
-        action = self._get_action()
-        rule = rules.get((self.service_name, action))
-        if rule is None:
-            return
         try:
-            result = rule(_parameters(self, request, action), self.region)
+            for guard in GUARDS:
+                guard(self, request)
+            if self.service_name not in services:
+                return
+            action = self._get_action()
+            rule = rules.get((self.service_name, action))
+            if rule is None:
+                return
+            result = rule(parameters(self, request, action), self.region)
         except Refused as refused:
             status, headers, body = self.serialized(ActionResult(refused))
             raise _Answer(refused.status if status == 400 else status, headers, body) from None
@@ -72,7 +76,7 @@ def _asking_first(plain, rules: dict[tuple[str, str], Rule]):
     return setup_class
 
 
-def _parameters(response: BaseResponse, request, action: str) -> dict:
+def parameters(response: BaseResponse, request, action: str) -> dict:
     """The call's parameters, parsed by the API's own model."""
     model = get_service_model(response.boto3_service_name)
     parser = PROTOCOL_PARSERS[determine_request_protocol(model, request.content_type)]

@@ -13,7 +13,6 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.ecs.models import ContainerInstance, ecs_backends
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import Role, iam_backends
-from moto.sts.models import sts_backends
 
 from . import ecs
 
@@ -92,23 +91,6 @@ def allows(role: Role, action: str) -> bool:
     policies = [*role.policies.values(), *role.managed_policies.values()]
     results = [IAMPolicy(policy).is_action_permitted(action) for policy in policies]
     return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
-
-
-def credentials(region: str, role: Role, session: str) -> dict[str, str]:
-    """Temporary credentials of a role (one hour), as environment variables for AWS's clients."""
-    assumed = sts_backends[ACCOUNT][PARTITION].assume_role(
-        region_name=region,
-        role_session_name=session,
-        role_arn=role.arn,
-        policy="",
-        duration=3600,
-        external_id="",
-    )
-    return {
-        "AWS_ACCESS_KEY_ID": assumed.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": assumed.secret_access_key,
-        "AWS_SESSION_TOKEN": assumed.session_token,
-    }
 
 
 def register(region: str, instance_id: str, cluster: str) -> str | None:

@@ -2,12 +2,13 @@
 
 from ..inside import dispatch
 from ..inside.dispatch import Refused
-from . import balancers, containers, identity, network, storage, zones
+from . import balancers, caches, containers, identity, network, storage, zones
 
 __all__ = ["RULES", "Refused", "install"]
 
 RULES = {
     **balancers.RULES,
+    **caches.RULES,
     **containers.RULES,
     **identity.RULES,
     **network.RULES,
