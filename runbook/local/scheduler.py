@@ -3,7 +3,7 @@
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 from .inside import ecs, ecs_api, ecs_capacity, ecs_placement
@@ -11,6 +11,7 @@ from .nodes import Nodes
 from .state import Place
 from .targets import Targets
 from .tasks import Surroundings, Tasks
+from .usage import Usage
 
 HELP = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 STEADY_SECONDS = 1.0  # how long its tasks have been RUNNING when a service is called steady
@@ -34,19 +35,6 @@ class Pace:
 
 
 @dataclass
-class Used:
-    """The CPU seconds of a service's tasks, which do not become fewer when a task goes."""
-
-    total: float = 0.0
-    seen: dict[str, float] = field(default_factory=dict)
-
-    def grow(self, now: dict[str, float]) -> float:
-        self.total += sum(max(0.0, seconds - self.seen.get(arn, 0.0)) for arn, seconds in now.items())
-        self.seen = now
-        return self.total
-
-
-@dataclass
 class Told:
     """What the events have said already: ECS leaves a repeated message out until its cause has gone."""
 
@@ -60,7 +48,7 @@ class Scheduler:
     def __init__(self, place: Place, nodes: Nodes, surroundings: Surroundings | None = None):
         ecs_api.patch()
         self._tasks = Tasks(place, nodes, surroundings)
-        self._used: dict[tuple[str, str, str], Used] = {}
+        self._usage = Usage(self._tasks)
         self._paces: dict[str, Pace] = {}
         self._told: dict[ecs.Service, Told] = {}
 
@@ -89,24 +77,7 @@ class Scheduler:
     def usage(self) -> list[dict]:
         """What each service has used (CPU seconds of its tasks since they began) and has reserved (CPU units)."""
         with ecs.LOCK:
-            seconds, found = self._tasks.cpu_seconds(), []
-            for backend in ecs.backends():
-                for service in ecs.services(backend):
-                    key = (backend.region_name, service.cluster_name, service.name)
-                    mine = ecs.alive(ecs.tasks(backend, cluster=key[1], group=f"service:{key[2]}"))
-                    running = [task for task in mine if task.last_status == "RUNNING"]
-                    found.append(
-                        {
-                            "region": key[0],
-                            "cluster": key[1],
-                            "service": key[2],
-                            "cpu_seconds": self._used.setdefault(key, Used()).grow(
-                                {task.task_arn: seconds.get(task.task_arn, 0.0) for task in running}
-                            ),
-                            "reserved_cpu": sum(task.resource_requirements["CPU"] for task in running),
-                        }
-                    )
-            return found
+            return self._usage.read()
 
     def _ended(self, task: ecs.Task) -> None:
         Targets(task.region_name).forget(task)
