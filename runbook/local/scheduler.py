@@ -2,13 +2,16 @@
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .inside import ecs, ecs_api
+from .inside import ecs, ecs_api, ecs_capacity, ecs_placement
 from .nodes import Nodes
 from .state import Place
-from .tasks import Tasks
+from .targets import Targets
+from .tasks import Surroundings, Tasks
+from .usage import Usage
 
 HELP = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 STEADY_SECONDS = 1.0  # how long its tasks have been RUNNING when a service is called steady
@@ -42,9 +45,10 @@ class Told:
 class Scheduler:
     """The part that makes the counts of the services true."""
 
-    def __init__(self, place: Place, nodes: Nodes):
+    def __init__(self, place: Place, nodes: Nodes, surroundings: Surroundings | None = None):
         ecs_api.patch()
-        self._tasks = Tasks(place, nodes)
+        self._tasks = Tasks(place, nodes, surroundings)
+        self._usage = Usage(self._tasks)
         self._paces: dict[str, Pace] = {}
         self._told: dict[ecs.Service, Told] = {}
 
@@ -55,10 +59,12 @@ class Scheduler:
             current = {}
             for backend in ecs.backends():
                 ecs.count(backend)
+                _place(backend)
+                targets = Targets(backend.region_name)
                 for service in ecs.services(backend):
                     current[service] = self._told.get(service) or Told()
                     self._told[service] = current[service]
-                    self._serve(backend, service)
+                    self._serve(backend, service, targets)
             self._told = current
 
     def close(self) -> None:
@@ -68,7 +74,13 @@ class Scheduler:
     def status(self) -> list[dict]:
         return self._tasks.status()
 
+    def usage(self) -> list[dict]:
+        """What each service has used (CPU seconds of its tasks since they began) and has reserved (CPU units)."""
+        with ecs.LOCK:
+            return self._usage.read()
+
     def _ended(self, task: ecs.Task) -> None:
+        Targets(task.region_name).forget(task)
         if task.stop_code in FAILED and task.started_by.startswith("ecs-svc/"):
             born = getattr(task, "started_at", None) or task.stopped_at
             self._pace(task.started_by).failed(task.stopped_at - born)
@@ -76,19 +88,35 @@ class Scheduler:
     def _pace(self, deployment_id: str) -> Pace:
         return self._paces.setdefault(deployment_id, Pace())
 
-    def _serve(self, backend: ecs.Backend, service: ecs.Service) -> None:
+    def _serve(self, backend: ecs.Backend, service: ecs.Service, targets: Targets) -> None:
         cluster, group = service.cluster_name, f"service:{service.name}"
-        primary = service.deployments[0]
-        self._break(service, primary)
+        self._balance(service, targets, ecs.alive(ecs.tasks(backend, cluster=cluster, group=group)))
+        self._break(service, service.deployments[0])
         primary = service.deployments[0]
         leaving = ecs.draining(backend, cluster)
         living = ecs.alive(ecs.tasks(backend, cluster=cluster, group=group))
-        self._stop_surplus(service, primary, living, leaving)
+        self._stop_surplus(backend, service, primary, living, leaving, targets)
         self._start_missing(backend, service, primary, living, leaving)
         living = ecs.alive(ecs.tasks(backend, cluster=cluster, group=group))
-        self._tell(service, primary, living)
+        self._tell(service, primary, living, targets)
         if service.status == "DRAINING" and not living:
             service.status, service.deployments = "INACTIVE", []
+
+    def _balance(self, service: ecs.Service, targets: Targets, living: list[ecs.Task]) -> None:
+        """Register tasks that run, take out those that stop, and stop those whose target stays unhealthy."""
+        grace = service.health_check_grace_period_seconds or 0
+        for task in living:
+            for arn in targets.register(task):
+                ecs.event(service, f"registered 1 targets in (target-group {arn})")
+            if target := targets.failing(task, grace):
+                arn, instance_id, port = target
+                where = f"(instance {instance_id}) (port {port})"
+                ecs.event(service, f"{where} is unhealthy in (target-group {arn})")
+                ecs.stop(task, f"Task failed ELB health checks in (target-group {arn})", "ServiceSchedulerInitiated")
+                ecs.event(service, f"has stopped 1 running tasks: {_names([task])}.")
+                self._pace(task.started_by).failed(timedelta(0))
+            for arn in targets.release(task) if task.desired_status == "STOPPED" else []:
+                ecs.event(service, f"deregistered 1 targets in (target-group {arn})")
 
     def _break(self, service: ecs.Service, primary: dict) -> None:
         """The deployment circuit breaker; its threshold is half the desired count and at least 3, as ECS has it."""
@@ -108,24 +136,37 @@ class Scheduler:
             ecs.roll_back(service, good)
             ecs.event(service, f"rolling back to deployment {good['id']}.")
 
-    def _stop_surplus(self, service: ecs.Service, primary: dict, living: list[ecs.Task], leaving: set[str]) -> None:
+    def _stop_surplus(
+        self,
+        backend: ecs.Backend,
+        service: ecs.Service,
+        primary: dict,
+        living: list[ecs.Task],
+        leaving: set[str],
+        targets: Targets,
+    ) -> None:
         """Stop what is beyond the desired count, and, as far as enough others run, old tasks and those on `leaving`."""
         going = [task for task in living if task.desired_status == "RUNNING"]
         mine = [task for task in going if _stays(task, primary, leaving)]
-        mine.sort(key=lambda task: (task.last_status != "PENDING", -task.created_at.timestamp()))
-        stopping = mine[: max(0, len(mine) - service.desired_count)]
+        stopping = []
+        while len(mine) > service.desired_count:
+            stopping.append(_least_wanted(backend, service.cluster_name, mine))
+            mine.remove(stopping[-1])
         if primary["rolloutState"] != "FAILED" or service.desired_count == 0:
-            spare = sum(task.last_status == "RUNNING" for task in going) - ecs.limits(service)[0]
-            spare -= sum(task.last_status == "RUNNING" for task in stopping)
+            spare = sum(targets.ready(task) for task in going) - ecs.limits(service)[0]
+            spare -= sum(targets.ready(task) for task in stopping)
             for task in [task for task in going if not _stays(task, primary, leaving)]:
-                if task.last_status == "PENDING" or spare > 0:
-                    spare -= task.last_status == "RUNNING"
+                if not targets.ready(task) or spare > 0:
+                    spare -= targets.ready(task)
                     stopping.append(task)
         for task in stopping:
             reason = f"Scaling activity initiated by (deployment {primary['id']})"
             ecs.stop(task, reason, "ServiceSchedulerInitiated")
         if stopping:
             ecs.event(service, f"has stopped {len(stopping)} running tasks: {_names(stopping)}.")
+        if any(task.targets for task in stopping):
+            count = sum(bool(task.targets) for task in stopping)
+            ecs.event(service, f"has begun draining connections on {count} tasks.")
 
     def _start_missing(
         self,
@@ -148,17 +189,33 @@ class Scheduler:
             )
         if time.monotonic() < self._pace(primary["id"]).not_before:
             return
-        definition = primary["definition"]
+        definition, group = primary["definition"], f"service:{service.name}"
+        provider = ecs_capacity.named(primary.get("capacityProviderStrategy") or [])
+        strategy = service.placement_strategy
         started = []
         for _ in range(min(missing, room)):
             try:
-                instance = ecs.choose(backend, service.cluster_name, definition, f"service:{service.name}")
+                instance = ecs_placement.choose(
+                    backend, service.cluster_name, definition, group, provider=provider, strategy=strategy
+                )
             except LookupError as reason:
-                what = "was unable to place a task because no container instance met all of its requirements."
-                self._obstacle(service, f"{what} {reason} {HELP}")
-                break
+                if not (provider and ecs_capacity.may_wait(backend, service.cluster_name, provider)):
+                    what = "was unable to place a task because no container instance met all of its requirements."
+                    self._obstacle(service, f"{what} {reason} {HELP}")
+                    break
+                instance = None
             started.append(
-                ecs.new_task(backend, instance, definition, group=f"service:{service.name}", started_by=primary["id"])
+                ecs.new_task(
+                    backend,
+                    backend.clusters[service.cluster_name],
+                    definition,
+                    group=group,
+                    instance=instance,
+                    provider=provider,
+                    started_by=primary["id"],
+                    load_balancers=primary["loadBalancers"],
+                    strategy=strategy,
+                )
             )
         if started:
             ecs.event(service, f"has started {len(started)} tasks: {_names(started)}.")
@@ -169,7 +226,7 @@ class Scheduler:
             told.obstacle = message
             ecs.event(service, message)
 
-    def _tell(self, service: ecs.Service, primary: dict, living: list[ecs.Task]) -> None:
+    def _tell(self, service: ecs.Service, primary: dict, living: list[ecs.Task], targets: Targets) -> None:
         """Counts, rollout state and the steady state, from what really runs."""
         service.running_count, service.pending_count = ecs.split(living)
         for deployment in service.deployments:
@@ -182,9 +239,7 @@ class Scheduler:
         calm = [
             task
             for task in living
-            if task.started_by == primary["id"]
-            and (task.desired_status, task.last_status) == ("RUNNING", "RUNNING")
-            and task.started_at <= settled
+            if task.started_by == primary["id"] and targets.ready(task) and task.started_at <= settled
         ]
         if not len(calm) == len(living) == service.desired_count or service.status != "ACTIVE":
             told.steady = False
@@ -196,6 +251,31 @@ class Scheduler:
         if not told.steady:
             told.steady, told.obstacle = True, None
             ecs.event(service, "has reached a steady state.")
+
+
+def _place(backend: ecs.Backend) -> None:
+    """Give the tasks that wait for an instance their place on one that has come."""
+    waiting = [task for task in ecs.tasks(backend) if task.last_status == "PROVISIONING"]
+    for task in [task for task in waiting if task.desired_status == "RUNNING"]:
+        provider = task.capacity_provider_name
+        with suppress(LookupError):  # none has come yet
+            instance = ecs_placement.choose(
+                backend, task.cluster_name, task.definition, task.group, provider=provider, strategy=task.strategy
+            )
+            ecs.place(backend, task, instance)
+
+
+def _least_wanted(backend: ecs.Backend, cluster: str, tasks: list[ecs.Task]) -> ecs.Task:
+    """The task to stop when there are too many: one that does not run yet, else one where most are, else the newest."""
+    crowd = ecs_placement.crowding(backend, cluster, tasks)
+
+    def rank(task: ecs.Task) -> tuple:
+        own = next(iter(ecs_placement.crowding(backend, cluster, [task])), None)
+        fields = [] if own is None else [ecs_placement.ZONE, "instanceId"]
+        crowds = [sum(ecs_placement.value(each, f) == ecs_placement.value(own, f) for each in crowd) for f in fields]
+        return task.last_status == "RUNNING", *[-count for count in crowds or [0, 0]], -task.created_at.timestamp()
+
+    return min(tasks, key=rank)
 
 
 def _stays(task: ecs.Task, primary: dict, leaving: set[str]) -> bool:

@@ -16,7 +16,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ecs.models import ecs_backends
 from moto.server import ThreadedMotoServer
 
-from runbook.local import containers, images
+from runbook.local import containers, images, ports
 from runbook.local.containers import ContainerError
 from runbook.local.nodes import Node
 from runbook.local.state import Place
@@ -209,7 +209,7 @@ def test_a_host_port_that_is_taken_and_one_that_is_chosen(host):
             host.start()
         one = host.start(portMappings=[{"containerPort": 5000}])
         port = one.bindings[0]["hostPort"]
-        assert port in containers.EPHEMERAL
+        assert port in ports.EPHEMERAL
         assert host.get(port=port).status == 200
 
 

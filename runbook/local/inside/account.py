@@ -92,6 +92,16 @@ def classic_balancer(region: str, name: str) -> LoadBalancer | None:
     return elb_backends[ACCOUNT][region].load_balancers.get(name)
 
 
+def target_group(region: str, arn: str):
+    """The target group of a load balancer of the second generation; None if there is none."""
+    return elbv2_backends[ACCOUNT][region].target_groups.get(arn)
+
+
+def service(region: str, cluster: str, name: str):
+    """The ECS service, by its name or ARN; None if there is none."""
+    return ecs_backends[ACCOUNT][region].services.get(f"{cluster.split('/')[-1]}:{name.split('/')[-1]}")
+
+
 def certificate_users(arn: str) -> list[str]:
     """The classic balancers with a listener that presents this certificate."""
     return [

@@ -19,11 +19,6 @@ DEPLOYMENT_DEFAULTS = {
     "maximumPercent": 200,
     "minimumHealthyPercent": 100,
 }
-LACKING = {
-    "PORTS": "is already using a port required by your task",
-    "CPU": "has insufficient CPU units available",
-    "MEMORY": "has insufficient memory available",
-}
 
 
 def backends() -> list[Backend]:
@@ -45,29 +40,44 @@ def alive(found: list[Task]) -> list[Task]:
 
 def new_task(
     backend: Backend,
-    instance: ContainerInstance,
+    cluster: Cluster,
     definition: TaskDefinition,
     *,
     group: str,
+    instance: ContainerInstance | None = None,
+    provider: str | None = None,
     started_by: str = "",
+    load_balancers: list[dict] | None = None,
+    strategy: list[dict] | None = None,
     overrides: dict | None = None,
     tags: list | None = None,
 ) -> Task:
-    """A PENDING task with its place taken on `instance`; nothing runs yet."""
+    """A PENDING task with its place taken on `instance`, a PROVISIONING one without; nothing runs yet.
+
+    `definition`, `instance_id`, `load_balancers` (what its service sends to it), `targets` (what is registered of it)
+    and `strategy` (how it is placed) are ours: the API does not show them.
+    """
     plain = copy.copy(definition)
     plain.network_mode = "bridge"  # moto would make a network interface for another mode, and never remove it
-    cluster, arn = backend.clusters[instance.cluster_name], instance.container_instance_arn
-    task = Task(cluster, plain, arn, needs(definition), backend, group, "EC2", overrides, started_by, tags)
+    task = Task(cluster, plain, None, needs(definition), backend, group, "EC2", overrides, started_by, tags)
     task.id = uuid.uuid4().hex  # as AWS's; moto's has hyphens
     task._transitions = []  # moto would move the task on at each DescribeTasks
-    task.last_status, task.created_at, task.stopped_reason = "PENDING", utcnow(), None
+    task.last_status, task.created_at, task.stopped_reason = "PROVISIONING", utcnow(), None
     task.cpu, task.memory = str(task.resource_requirements["CPU"]), str(task.resource_requirements["MEMORY"])
-    task.availability_zone = instance.attributes["ecs.availability-zone"]
-    task.definition, task.instance_id = definition, instance.ec2_instance_id
+    task.capacity_provider_name, task.definition, task.instance_id = provider, definition, None
+    task.load_balancers, task.targets, task.strategy, task.stop_code = load_balancers or [], [], strategy, None
     task.containers = [_container(task, container) for container in definition.container_definitions]
     backend.tasks.setdefault(cluster.name, {})[task.task_arn] = task
-    count(backend)
+    if instance:
+        place(backend, task, instance)
     return task
+
+
+def place(backend: Backend, task: Task, instance: ContainerInstance) -> None:
+    """Take the task's place on `instance`."""
+    task.last_status, task.container_instance_arn = "PENDING", instance.container_instance_arn
+    task.instance_id, task.availability_zone = instance.ec2_instance_id, instance.attributes["ecs.availability-zone"]
+    count(backend)
 
 
 def _container(task: Task, definition: dict) -> dict:
@@ -91,6 +101,27 @@ def stop(task: Task, reason: str, code: str) -> None:
     if task.desired_status != "STOPPED":
         task.desired_status, task.stopped_reason, task.stop_code = "STOPPED", reason, code
         task.stopping_at = utcnow()
+
+
+def waits_for_targets(task: Task) -> bool:
+    """Whether a task that shall stop still has to wait until the balancer has let go of it (DEACTIVATING)."""
+    return bool(task.targets) and task.stop_code != "EssentialContainerExited"
+
+
+def provisioning(region: str, cluster: str, provider: str) -> list[Task]:
+    """The tasks that wait for an instance of a capacity provider, oldest first."""
+    found = tasks(ecs_backends[DEFAULT_ACCOUNT_ID][region], cluster=cluster)
+    return [
+        task
+        for task in found
+        if (task.last_status, task.desired_status, task.capacity_provider_name) == ("PROVISIONING", "RUNNING", provider)
+    ]
+
+
+def busy_instances(region: str, cluster: str) -> set[str]:
+    """The EC2 ids of the instances with a living task."""
+    found = alive(tasks(ecs_backends[DEFAULT_ACCOUNT_ID][region], cluster=cluster))
+    return {task.instance_id for task in found if task.instance_id}
 
 
 def forget_old_tasks(backend: Backend, stopped: Task) -> None:
@@ -121,37 +152,10 @@ def needs(definition: TaskDefinition) -> dict:
     }
 
 
-def lacks(instance: ContainerInstance, wanted: dict) -> str | None:
-    """Which resource of `wanted` the instance has not left: "PORTS", "CPU", "MEMORY" or None."""
-    left = {resource["name"]: resource for resource in instance.remaining_resources}
-    if set(wanted["PORTS"]) & set(left["PORTS"]["stringSetValue"]):
-        return "PORTS"
-    return next((name for name in ("CPU", "MEMORY") if wanted[name] > left[name]["integerValue"]), None)
-
-
-def instances(backend: Backend, cluster: str) -> list[ContainerInstance]:
-    found = list(backend.container_instances.get(cluster, {}).values())
-    return [instance for instance in found if instance.status == "ACTIVE" and instance.agent_connected]
-
-
 def draining(backend: Backend, cluster: str) -> set[str]:
     """The ARNs of the instances that are to get rid of their services' tasks."""
     found = list(backend.container_instances.get(cluster, {}).values())
     return {instance.container_instance_arn for instance in found if instance.status == "DRAINING"}
-
-
-def choose(backend: Backend, cluster: str, definition: TaskDefinition, group: str) -> ContainerInstance:
-    """The instance with fewest tasks of `group` that has room for one; LookupError in ECS's words if none has."""
-    candidates = instances(backend, cluster)
-    if not candidates:
-        raise LookupError("Reason: No Container Instances were found in your cluster.")
-    wanted = needs(definition)
-    fitting = [instance for instance in candidates if lacks(instance, wanted) is None]
-    if not fitting:
-        problem = LACKING[lacks(candidates[0], wanted)]
-        raise LookupError(f"The closest matching (container-instance {candidates[0].id}) {problem}.")
-    on = [task.container_instance_arn for task in alive(tasks(backend, cluster=cluster, group=group))]
-    return min(fitting, key=lambda instance: on.count(instance.container_instance_arn))
 
 
 def count(backend: Backend) -> None:
@@ -171,9 +175,9 @@ def count(backend: Backend) -> None:
 
 
 def split(living: list[Task]) -> tuple[int, int]:
-    """(running, pending)"""
+    """(running, pending); a task that is on its way out is neither."""
     running = sum(task.last_status == "RUNNING" for task in living)
-    return running, len(living) - running
+    return running, sum(task.last_status in ("PROVISIONING", "PENDING") for task in living)
 
 
 def _left(instance: ContainerInstance, taken: list[dict]) -> list[dict]:
@@ -196,7 +200,7 @@ def services(backend: Backend, cluster: Cluster | None = None) -> list[Service]:
 def new_deployment(service: Service, definition: TaskDefinition) -> dict:
     """Make a deployment of a task definition the PRIMARY one; the others drain.
 
-    Its key "definition" is ours: the definition as it was, whatever becomes of it. The API does not show it.
+    Its keys "definition" (as it was, whatever becomes of it) and "loadBalancers" are ours: the API does not show them.
     """
     for deployment in service.deployments:
         deployment["status"] = "ACTIVE"
@@ -206,10 +210,14 @@ def new_deployment(service: Service, definition: TaskDefinition) -> dict:
         "status": "PRIMARY",
         "taskDefinition": definition.arn,
         "definition": definition,
+        "loadBalancers": service.load_balancers,
         "createdAt": utcnow(),
-        "launchType": "EC2",
         "failedTasks": 0,
     }
+    if service.capacity_provider_strategy:
+        deployment["capacityProviderStrategy"] = service.capacity_provider_strategy
+    else:
+        deployment["launchType"] = "EC2"
     service.task_definition = definition.arn
     service.deployments.insert(0, deployment)
     roll(deployment, "IN_PROGRESS", f"ECS deployment {identity} in progress.")
@@ -239,5 +247,7 @@ def roll_back(service: Service, good: dict) -> None:
     for deployment in others:
         deployment["status"] = "ACTIVE"
     good["status"], service.task_definition = "PRIMARY", good["taskDefinition"]
+    service.load_balancers = good["loadBalancers"]
+    service.capacity_provider_strategy = good.get("capacityProviderStrategy", [])
     service.deployments = [good, *others]
     roll(good, "IN_PROGRESS", f"ECS deployment circuit breaker: rolling back to deploymentId {good['id']}.")

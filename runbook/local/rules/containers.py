@@ -2,7 +2,7 @@
 
 import re
 
-from ..inside import account
+from ..inside import account, elbv2
 from ..inside.dispatch import Refused
 
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -19,6 +19,9 @@ def register_task_definition(params: dict, region: str) -> None:
     volumes = {volume.get("name") for volume in params.get("volumes", [])}
     for container in containers:
         _container(container, params, volumes)
+    for volume in params.get("volumes", []):
+        _volume(volume)
+    _order(containers)
     for kind in ("taskRoleArn", "executionRoleArn"):
         if role := params.get(kind):
             _role(role)
@@ -45,6 +48,40 @@ def _container(container: dict, params: dict, volumes: set[str]) -> None:
         _port(mapping, params.get("networkMode"))
 
 
+def _volume(volume: dict) -> None:
+    docker = volume.get("dockerVolumeConfiguration")
+    if docker and (volume.get("host") or {}).get("sourcePath"):
+        raise _client("When the volume parameter is specified, only one volume configuration type should be used.")
+    if docker and docker.get("autoprovision") and docker.get("scope", "task") == "task":
+        raise _client("'autoprovision' is only supported for a Docker volume of the scope 'shared'.")
+
+
+def _order(containers: list[dict]) -> None:
+    """`dependsOn` must name containers of the task, in no circle, and wait for the end of no essential one."""
+    named = {container["name"]: container for container in containers}
+    if len(named) != len(containers):
+        raise _client("Container.name contains duplicate values")
+    before = {
+        name: {one["containerName"] for one in container.get("dependsOn", [])} for name, container in named.items()
+    }
+    for container in containers:
+        for dependency in container.get("dependsOn", []):
+            other = named.get(dependency["containerName"])
+            if other is None:
+                raise _client(
+                    f"Invalid container dependency: {dependency['containerName']} is not in the task definition."
+                )
+            if dependency["condition"] in ("SUCCESS", "COMPLETE") and other.get("essential", True):
+                raise _client(
+                    "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container"
+                )
+    while free := [name for name, others in before.items() if not others & before.keys()]:
+        for name in free:
+            del before[name]
+    if before:
+        raise _client("Cyclic container dependencies are not allowed.")
+
+
 def _port(mapping: dict, mode: str | None) -> None:
     inside, outside = mapping.get("containerPort"), mapping.get("hostPort")
     for port in (inside, outside):
@@ -61,18 +98,23 @@ def _role(arn: str) -> None:
 
 
 def create_service(params: dict, region: str) -> None:
-    """CreateService: the container and the port of a load balancer must exist, and the load balancer."""
-    _load_balancers(params, region)
+    """CreateService: its load balancers must exist, and their container and port; what they need must be told."""
+    _load_balancers(params, region, account.task_definition(region, params.get("taskDefinition") or ""))
+    _placement(params)
+    if params.get("healthCheckGracePeriodSeconds") and not params.get("loadBalancers"):
+        raise _invalid("Health check grace period is only valid for services configured to use load balancers")
 
 
 def update_service(params: dict, region: str) -> None:
-    """UpdateService: only an active service; containers and ports of a new load balancer must exist."""
+    """UpdateService: a new load balancer is looked at as for a new service, with the service's task definition."""
+    _placement(params)
     if "loadBalancers" in params:
-        _load_balancers(params, region)
+        service = account.service(region, params.get("cluster") or "default", params["service"])
+        name = params.get("taskDefinition") or (service.task_definition if service else "")
+        _load_balancers(params, region, account.task_definition(region, name))
 
 
-def _load_balancers(params: dict, region: str) -> None:
-    definition = account.task_definition(region, params.get("taskDefinition") or "")
+def _load_balancers(params: dict, region: str, definition) -> None:
     if definition is None:
         return
     containers = {each["name"]: each for each in definition.container_definitions}
@@ -85,6 +127,34 @@ def _load_balancers(params: dict, region: str) -> None:
         balancer = wanted.get("loadBalancerName")
         if balancer and account.classic_balancer(region, balancer) is None:
             raise _invalid(f"Unable to describe the load balancer {balancer}: it does not exist.")
+        if group := wanted.get("targetGroupArn"):
+            _target_group(group, region, definition.network_mode)
+
+
+def _target_group(arn: str, region: str, mode: str) -> None:
+    group = account.target_group(region, arn)
+    if group is None:
+        raise _invalid(f"The target group {arn} does not exist.")
+    if group.target_type != ("ip" if mode == "awsvpc" else "instance"):
+        raise _invalid(
+            f"The provided target group {arn} has target type {group.target_type}, which is incompatible with the "
+            f"{mode} network mode specified in the task definition."
+        )
+    if not elbv2.attached(region, arn):
+        raise _invalid(f"The target group with targetGroupArn {arn} does not have an associated load balancer.")
+
+
+def _placement(params: dict) -> None:
+    """PlacementStrategy: the fields that each type knows."""
+    for rule in params.get("placementStrategy") or []:
+        kind, field = rule.get("type"), rule.get("field", "")
+        good = {
+            "random": not field,
+            "binpack": field.lower() in ("cpu", "memory"),
+            "spread": field in ("instanceId", "host") or field.startswith("attribute:"),
+        }
+        if not good.get(kind):
+            raise _invalid(f"Placement strategy {kind} with field '{field}' is invalid.")
 
 
 def describe_services(params: dict, region: str) -> None:
