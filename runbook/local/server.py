@@ -23,6 +23,7 @@ from werkzeug.serving import make_server
 from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
+from .groups import Groups
 from .inside import s3
 from .nodes import Nodes
 from .scheduler import Scheduler
@@ -32,7 +33,10 @@ from .state import CloudError, Place
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.1
-SERVICES = ("ec2", "iam", "ecs", "elasticloadbalancing", "ssm", "secretsmanager", "s3", "acm", "route53", "sts", "logs")
+SERVICES = (
+    *("ec2", "iam", "ecs", "elasticloadbalancing", "ssm", "secretsmanager", "s3", "acm", "route53", "sts", "logs"),
+    *("autoscaling", "application-autoscaling", "monitoring", "sns"),
+)
 
 Route = Callable[[dict[str, str]], tuple[int, Any]]
 """Answers a GET below /_runbook/ from its query: an HTTP status, and what the body says as JSON."""
@@ -71,7 +75,7 @@ def main(port: int, lock: int) -> int:
     nodes = Nodes(place)
     scheduler = Scheduler(place, nodes)
     balancers = Balancers(place, nodes)
-    parts: list[Part] = [nodes, Commands(place, nodes), scheduler, balancers]
+    parts: list[Part] = [Groups(), nodes, Commands(place, nodes), scheduler, balancers]
 
     moto = DomainDispatcherApplication(create_backend_app)
     routes: dict[str, Route] = {

@@ -119,17 +119,22 @@ def register(region: str, instance_id: str, cluster: str) -> str | None:
     backend = ecs_backends[ACCOUNT][region]
     if cluster not in backend.clusters or backend.clusters[cluster].status != "ACTIVE":
         return None
-    kind = INSTANCE_TYPES[_instance(region, instance_id).instance_type]
-    amounts = {
-        "CPU": kind["VCpuInfo"]["DefaultVCpus"] * 1024,
-        "MEMORY": int(kind["MemoryInfo"]["SizeInMiB"] * VISIBLE_MEMORY),
-    }
+    amounts = size(_instance(region, instance_id).instance_type)
     with ecs.LOCK:
         container_instance = backend.register_container_instance(cluster, instance_id)
         for resource in container_instance.registered_resources + container_instance.remaining_resources:
             if resource["name"] in amounts:
                 resource["integerValue"] = amounts[resource["name"]]
     return container_instance.container_instance_arn
+
+
+def size(instance_type: str) -> dict[str, int]:
+    """What the agent registers for an instance of this type: CPU in units, MEMORY in MiB."""
+    kind = INSTANCE_TYPES[instance_type]
+    return {
+        "CPU": kind["VCpuInfo"]["DefaultVCpus"] * 1024,
+        "MEMORY": int(kind["MemoryInfo"]["SizeInMiB"] * VISIBLE_MEMORY),
+    }
 
 
 def is_registered(region: str, cluster: str, arn: str) -> bool:
