@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 
-from .inside import autoscaling, capacity
+from .inside import autoscaling, capacity, launching
 
 DRAIN_SECONDS = 600.0  # how long an instance may take to get rid of its tasks; on AWS up to 48 hours
 RETRY_SECONDS = 2.0  # after a launch that failed
@@ -105,12 +105,9 @@ class Groups:
                 autoscaling.leave(group, state, "an instance was taken out of service to match the desired capacity")
         elif time.monotonic() >= self._retry.get(group.arn, 0):
             for _ in range(wanted - len(living)):
-                cause = "an instance was started to match the desired capacity"
                 try:
-                    autoscaling.launch(group, cause)
-                except autoscaling.LaunchFailed as failed:
-                    what = "Launching a new EC2 instance"
-                    autoscaling.record(group, what, cause, "Failed", f"{failed}. Launching EC2 instance failed.")
+                    autoscaling.launch(group, "an instance was started to match the desired capacity")
+                except launching.LaunchFailed:
                     self._retry[group.arn] = time.monotonic() + RETRY_SECONDS
                     break
 

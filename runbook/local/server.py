@@ -24,8 +24,10 @@ from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
 from .groups import Groups
-from .inside import s3
+from .inside import ecs, s3
+from .metrics import Metrics
 from .nodes import Nodes
+from .scaling import Scaling
 from .scheduler import Scheduler
 from .ssm import Commands
 from .state import CloudError, Place
@@ -75,7 +77,9 @@ def main(port: int, lock: int) -> int:
     nodes = Nodes(place)
     scheduler = Scheduler(place, nodes)
     balancers = Balancers(place, nodes)
-    parts: list[Part] = [Groups(), nodes, Commands(place, nodes), scheduler, balancers]
+    metrics = Metrics(nodes, getattr(scheduler, "usage", list), getattr(balancers, "counters", list))
+    scaling = Scaling(metrics, getattr(ecs, "provisioning", lambda *_: []))
+    parts: list[Part] = [Groups(), nodes, Commands(place, nodes), scheduler, balancers, metrics, scaling]
 
     moto = DomainDispatcherApplication(create_backend_app)
     routes: dict[str, Route] = {

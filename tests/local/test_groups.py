@@ -247,3 +247,57 @@ def test_what_scale_in_takes(protected, taken):
         for name in ("a1", "a2", "b1", "b2", "b3")
     ]
     assert [state.name for state in groups.chosen(living, 3)] == taken
+
+
+def provider(group, **more):
+    """A capacity provider of the group, used by its cluster; its name."""
+    details = {"autoScalingGroupArn": group.found()[0]["AutoScalingGroupARN"], **more}
+    group.ecs.create_capacity_provider(name=group.name, autoScalingGroupProvider=details)
+    group.ecs.put_cluster_capacity_providers(
+        cluster=group.cluster,
+        capacityProviders=[group.name],
+        defaultCapacityProviderStrategy=[{"capacityProvider": group.name, "weight": 1}],
+    )
+    return group.name
+
+
+def test_an_instance_of_a_capacity_provider_is_drained_before_it_is_terminated(make):
+    group = make(DesiredCapacity=2)
+    first, second = group.settled(2)
+    provider(group, managedDraining="ENABLED")
+    group.ecs.register_task_definition(
+        family=group.name,
+        containerDefinitions=[
+            {
+                "name": "registry",
+                "image": "registry:2.8.3",
+                "memory": 64,
+                "environment": [{"name": "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "value": "/tmp"}],
+            }
+        ],
+    )
+    group.ecs.create_service(
+        cluster=group.cluster, serviceName="registry", taskDefinition=group.name, desiredCount=2, launchType="EC2"
+    )
+
+    def where():
+        tasks = group.ecs.list_tasks(cluster=group.cluster)["taskArns"]
+        found = group.ecs.describe_tasks(cluster=group.cluster, tasks=tasks)["tasks"] if tasks else []
+        arns = {each["containerInstanceArn"]: id for id, each in group.members().items()}
+        return [arns.get(each["containerInstanceArn"]) for each in found if each["lastStatus"] == "RUNNING"]
+
+    group.cloud.until(lambda: sorted(where()) == sorted([first, second]))
+    group.auto.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=True)
+    fewest, states = [], set()
+
+    def gone():
+        fewest.append(len(where()))
+        member = group.members().get(first)
+        states.add((group.instances().get(first, {}).get("LifecycleState"), member and member["status"]))
+        return first not in group.instances()
+
+    group.cloud.until(gone)
+    assert min(fewest) >= 2, "a task was stopped before another ran"
+    assert ("Terminating:Wait", "DRAINING") in states
+    assert where() == [second, second]
+    group.ecs.delete_service(cluster=group.cluster, service="registry", force=True)

@@ -7,31 +7,22 @@ call writes down what is wanted; the data plane (groups.py) launches and termina
 import functools
 import threading
 import uuid
-from collections import Counter
 
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
-from moto.autoscaling.models import ASG_NAME_TAG, AutoScalingBackend, InstanceState, autoscaling_backends
+from moto.autoscaling.models import AutoScalingBackend, InstanceState, autoscaling_backends
 from moto.autoscaling.models import FakeAutoScalingGroup as Group
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
-from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
-from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
-from moto.ec2.utils import convert_tag_spec, parse_user_data
-from moto.ssm.models import ssm_backends
 
-from . import account, ec2
+from . import launching
 
 LOCK = threading.RLock()  # held by each answer of the API and by each round of the groups
 DELETING = "Delete in progress"
 ACTIVITIES = 100  # of one group that stay visible
 FULL_REFRESH = {"MinHealthyPercentage": 90, "ScaleInProtectedInstances": "Wait", "SkipMatching": False}
 RUNNING_REFRESH = ("Pending", "InProgress", "Cancelling")
-
-
-class LaunchFailed(Exception):
-    """No instance can be launched; the message is AWS's."""
 
 
 def install() -> None:
@@ -128,7 +119,7 @@ def _start_instance_refresh(self: AutoScalingResponse) -> ActionResult:
             "InstanceRefreshInProgress", "An Instance Refresh is already in progress and blocks the execution."
         )
     preferences = FULL_REFRESH | (self._get_param("Preferences") or {})
-    newest = str(_version(group).number)
+    newest = str(launching.version(group).number)
     old = [
         state
         for state in living(group)
@@ -220,90 +211,18 @@ def running_refresh(group: Group) -> dict | None:
     return next((each for each in refreshes(group) if each["Status"] in RUNNING_REFRESH), None)
 
 
-def registers(group: Group) -> dict[str, int]:
-    """What an instance that the group launches now would register with ECS: CPU and MEMORY."""
-    return ec2.size(_version(group).data["InstanceType"])
-
-
 # what the groups do
 
 
 def launch(group: Group, cause: str) -> None:
-    """Launch one instance as the template's version says, in the zone with fewest; LaunchFailed if none can be."""
+    """Launch one more instance; launching.LaunchFailed, and an activity that says so, if none can be."""
     try:
-        with ec2.MAKING:
-            _launch(group, _version(group), cause)
-    except ServiceException as refused:
-        raise LaunchFailed(refused.message) from None
-
-
-def _version(group: Group):
-    template = group.ec2_launch_template
-    if template.id not in group.ec2_backend.launch_templates:
-        raise LaunchFailed(f"The launch template {template.name} does not exist")
-    return template.get_version(group.launch_template_version)
-
-
-def _launch(group: Group, version, cause: str) -> None:
-    data, backend, region = version.data, group.ec2_backend, group.region
-    profile = data.get("IamInstanceProfile") or {}
-    if profile and not account.instance_profile_exists(profile.get("Name"), profile.get("Arn")):
-        raise LaunchFailed(f"Invalid IAM Instance Profile {profile.get('Name') or profile.get('Arn')}")
-    interface = (data.get("NetworkInterfaces") or [{}])[0]
-    given = data.get("UserData")
-    more = {"block_device_mappings": data["BlockDeviceMappings"]} if data.get("BlockDeviceMappings") else {}
-    instance = backend.run_instances(
-        image(region, data.get("ImageId", "")),
-        1,
-        given if given is None or isinstance(given, Base64EncodedString) else parse_user_data(given),
-        data.get("SecurityGroups", []),
-        instance_type=data.get("InstanceType", "m1.small"),
-        is_instance_type_default=False,
-        region_name=region,
-        subnet_id=_subnet(group).id,
-        security_group_ids=[*data.get("SecurityGroupIds", []), *interface.get("Groups", [])],
-        associate_public_ip=interface.get("AssociatePublicIpAddress"),
-        key_name=data.get("KeyName"),
-        ebs_optimized=data.get("EbsOptimized", False),
-        metadata_options=data.get("MetadataOptions") or {},
-        monitoring_state="enabled" if (data.get("Monitoring") or {}).get("Enabled") else "disabled",
-        launch_template={"LaunchTemplateId": version.template.id, "Version": str(version.number)},
-        tags={
-            "instance": group.get_propagated_tags() | {ASG_NAME_TAG: group.name},
-            "volume": convert_tag_spec(data.get("TagSpecifications", [])).get("volume", {}),
-        },
-        **more,
-    ).instances[0]
-    if profile:
-        backend.associate_iam_instance_profile(instance.id, profile.get("Name"), profile.get("Arn"))
-    protected = group.new_instances_protected_from_scale_in
-    state = InstanceState(instance, "Pending", protected_from_scale_in=protected, autoscaling_group=group)
-    state.launched = {
-        "LaunchTemplateId": version.template.id,
-        "LaunchTemplateName": version.template.name,
-        "Version": str(version.number),
-    }
-    state.activity = record(group, f"Launching a new EC2 instance: {instance.id}", cause, "PreInService")
+        state = launching.launch(group, [each.availability_zone for each in living(group)])
+    except launching.LaunchFailed as failed:
+        record(group, "Launching a new EC2 instance", cause, "Failed", f"{failed}. Launching EC2 instance failed.")
+        raise
+    state.activity = record(group, f"Launching a new EC2 instance: {state.instance_id}", cause, "PreInService")
     group.instance_states.append(state)
-
-
-def image(region: str, name: str) -> str:
-    """The AMI that a launch template names, by id or as resolve:ssm:PARAMETER."""
-    if not name.startswith("resolve:ssm:"):
-        return name
-    parameter = ssm_backends[ACCOUNT][region].get_parameter(name.removeprefix("resolve:ssm:"))
-    return parameter.value if parameter else name
-
-
-def _subnet(group: Group):
-    backend = group.ec2_backend
-    if group.vpc_zone_identifier:
-        subnets = [backend.get_subnet(each.strip()) for each in group.vpc_zone_identifier.split(",")]
-    else:
-        filters = {"availability-zone": group.availability_zones, "default-for-az": ["true"]}
-        subnets = backend.describe_subnets(filters=filters)
-    taken = Counter(state.availability_zone for state in living(group))
-    return min(subnets, key=lambda subnet: taken[subnet.availability_zone])
 
 
 def enter(state: InstanceState) -> None:

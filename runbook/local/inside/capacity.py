@@ -6,7 +6,7 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ecs.models import ContainerInstance, ecs_backends
 
-from . import autoscaling, ecs
+from . import autoscaling, ecs, launching
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def needed(region: str, group: str, waiting: list[ecs.Task]) -> int:
     found = autoscaling.group(region, group)
     if found is None or not waiting:
         return 0
-    size = autoscaling.registers(found)
+    size = launching.registers(found)
     rooms: list[dict[str, Any]] = []
     for wanted in [ecs.needs(task.definition) for task in waiting]:
         if any(wanted[name] > size[name] for name in size):

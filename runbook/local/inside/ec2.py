@@ -68,6 +68,14 @@ def tags(region: str, instance_id: str) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in _instance(region, instance_id).get_tags()}
 
 
+def instance_type(region: str, instance_id: str) -> str:
+    return _instance(region, instance_id).instance_type
+
+
+def image_id(region: str, instance_id: str) -> str:
+    return _instance(region, instance_id).image_id
+
+
 def set_private_address(region: str, instance_id: str, address: str) -> None:
     """Make the instance's primary network interface have this address; moto chose one of the subnet's."""
     interface = _instance(region, instance_id).nics[0]
