@@ -179,7 +179,8 @@ def _needed(aws: AWS, p: Params) -> dict:
     ):
         if not there:
             raise StepFailed(f"{_title(p)} needs {what}, which is not there; run notebook {notebook} first")
-    return {"certificate": certificate, "group": group, "nodes": nodes, "subnets": list(vpc.balancer_subnets(aws, p).values())}
+    subnets = list(vpc.balancer_subnets(aws, p).values())
+    return {"certificate": certificate, "group": group, "nodes": nodes, "subnets": subnets}
 
 
 def _payload(p: Params, certificate: str) -> dict:

@@ -1,8 +1,8 @@
 """What a former choice of the params has left: the pieces that an upgrade replaced, taken away once the new ones work.
 
 Every choice (key or role, instances or an Auto Scaling group, …) has pieces of its own, under names of their own where
-both must work side by side. Those of the choices that the params do not make are former pieces. Each is destroyed by its
-own step, told with a copy of the params that makes the other choice.
+both must work side by side. Those of the choices that the params do not make are former pieces. Each is destroyed by
+its own step, told with a copy of the params that makes the other choice.
 """
 
 from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from . import node_aws, sandbox
+from . import node_agent, node_aws, sandbox
 from .inside import ec2
 from .state import CloudError, Place
 
@@ -217,7 +217,7 @@ def configured_cluster(root: Path) -> str | None:
 
 
 def furnish(folder: Path) -> None:
-    """The files of a new machine: an empty root with two users, and a folder for its `aws` command."""
+    """The files of a new machine: an empty root with two users, and a folder for its `aws` and `dnf` commands."""
     root = folder / "root"
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
@@ -229,13 +229,14 @@ def furnish(folder: Path) -> None:
     aws = folder / "bin" / "aws"
     aws.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-I", node_aws.__file__])} "$@"\n')
     aws.chmod(0o755)
+    node_agent.install(folder, "bin/dnf", "dnf")
 
 
 def python_mounts() -> list[sandbox.Mount]:
-    """What the node's `aws` needs of this computer: the interpreter that runs us, its packages, and one file."""
+    """What the node's `aws` and `dnf` need of this computer: our interpreter, its packages, and a file each."""
     prefixes = {sys.prefix, sys.base_prefix}
     mounts: list[sandbox.Mount] = [(path, path) for path in sorted(prefixes) if not path.startswith("/usr")]
     program = Path(sys.executable).resolve()
     if program.is_relative_to(LOCAL_BIN):
         mounts.append((program, str(program)))
-    return [*mounts, (node_aws.__file__, node_aws.__file__)]
+    return [*mounts, *((each.__file__, each.__file__) for each in (node_aws, node_agent))]

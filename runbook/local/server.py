@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -24,9 +25,12 @@ from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
 from .caches import Caches
-from .inside import acm_requests, credentials, machine_images, s3
+from .groups import Groups
+from .inside import acm_requests, credentials, ecs, machine_images, s3
 from .metadata import Metadata
+from .metrics import Metrics
 from .nodes import Nodes
+from .scaling import Scaling
 from .scheduler import Scheduler
 from .ssm import Commands
 from .state import BALANCERS, CloudError, Place
@@ -35,18 +39,8 @@ log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.1
 SERVICES = (
-    "ec2",
-    "iam",
-    "ecs",
-    "elasticloadbalancing",
-    "ssm",
-    "secretsmanager",
-    "s3",
-    "acm",
-    "route53",
-    "sts",
-    "logs",
-    "elasticache",
+    *("ec2", "iam", "ecs", "elasticloadbalancing", "ssm", "secretsmanager", "s3", "acm", "route53", "sts", "logs"),
+    *("autoscaling", "application-autoscaling", "monitoring", "sns", "elasticache"),
 )
 
 Route = Callable[[dict[str, str]], tuple[int, Any]]
@@ -91,10 +85,23 @@ def main(port: int, lock: int) -> int:
     nodes = Nodes(place)
     metadata = Metadata(place, nodes)
     nodes.metadata = metadata.node_environment
-    scheduler = Scheduler(place, nodes)
-    balancers = Balancers(place, nodes)
     caches = Caches(place)
-    parts: list[Part] = [nodes, metadata, Commands(place, nodes), scheduler, balancers, caches]
+    around = SimpleNamespace(environment=metadata.environment, forget=metadata.forget, hosts=caches.hosts)
+    scheduler = Scheduler(place, nodes, around)
+    balancers = Balancers(place, nodes)
+    metrics = Metrics(nodes, scheduler.usage, getattr(balancers, "counters", list))
+    scaling = Scaling(metrics, ecs.provisioning)
+    parts: list[Part] = [
+        Groups(),
+        nodes,
+        metadata,
+        Commands(place, nodes),
+        scheduler,
+        balancers,
+        caches,
+        metrics,
+        scaling,
+    ]
 
     moto = DomainDispatcherApplication(create_backend_app)
     routes: dict[str, Route] = {

@@ -99,12 +99,15 @@ class Cloud:
         self.client("ecs").create_cluster(clusterName=name)
         return name
 
+    def image(self) -> str:
+        """The AMI that nodes are made of; its id."""
+        return self.client("ssm").get_parameter(Name=AMI)["Parameter"]["Value"]
+
     def instance(self, user_data: str = "", profile: str | None = None, instance_type: str = "t3.small") -> str:
         """A new instance, whose node runs; its id."""
-        image = self.client("ssm").get_parameter(Name=AMI)["Parameter"]["Value"]
         more = {"IamInstanceProfile": {"Name": profile}} if profile else {}
         made = self.client("ec2").run_instances(
-            ImageId=image, InstanceType=instance_type, MinCount=1, MaxCount=1, UserData=user_data, **more
+            ImageId=self.image(), InstanceType=instance_type, MinCount=1, MaxCount=1, UserData=user_data, **more
         )
         instance_id = made["Instances"][0]["InstanceId"]
         self.until(lambda: (self.node(instance_id) or {}).get("state") in ("running", "user data runs"))

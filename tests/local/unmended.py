@@ -2,6 +2,11 @@
 
 import pytest
 from moto.acm.models import AWSCertificateManagerBackend, CertBundle
+from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, FakeApplicationAutoscalingPolicy
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.responses import BaseResponse
 from moto.elb.models import ELBBackend, FakeListener, LoadBalancer
 from moto.elb.responses import ELBResponse
@@ -9,12 +14,20 @@ from moto.iam.responses import IamResponse
 
 MENDED = (
     AWSCertificateManagerBackend,
+    ApplicationAutoScalingResponse,
+    ApplicationAutoscalingBackend,
+    AutoScalingBackend,
+    AutoScalingResponse,
     BaseResponse,
     CertBundle,
+    CloudWatchBackend,
     ELBBackend,
     ELBResponse,
+    FakeApplicationAutoscalingPolicy,
+    FakeAutoScalingGroup,
     FakeListener,
     IamResponse,
+    InstanceState,
     LoadBalancer,
 )
 

@@ -67,6 +67,14 @@ def tags(region: str, instance_id: str) -> dict[str, str]:
     return {tag["key"]: tag["value"] for tag in _instance(region, instance_id).get_tags()}
 
 
+def instance_type(region: str, instance_id: str) -> str:
+    return _instance(region, instance_id).instance_type
+
+
+def image_id(region: str, instance_id: str) -> str:
+    return _instance(region, instance_id).image_id
+
+
 def set_private_address(region: str, instance_id: str, address: str) -> None:
     """Make the instance's primary network interface have this address; moto chose one of the subnet's."""
     interface = _instance(region, instance_id).nics[0]
@@ -101,17 +109,22 @@ def register(region: str, instance_id: str, cluster: str) -> str | None:
     backend = ecs_backends[ACCOUNT][region]
     if cluster not in backend.clusters or backend.clusters[cluster].status != "ACTIVE":
         return None
-    kind = INSTANCE_TYPES[_instance(region, instance_id).instance_type]
-    amounts = {
-        "CPU": kind["VCpuInfo"]["DefaultVCpus"] * 1024,
-        "MEMORY": int(kind["MemoryInfo"]["SizeInMiB"] * VISIBLE_MEMORY),
-    }
+    amounts = size(_instance(region, instance_id).instance_type)
     with ecs.LOCK:
         container_instance = backend.register_container_instance(cluster, instance_id)
         for resource in container_instance.registered_resources + container_instance.remaining_resources:
             if resource["name"] in amounts:
                 resource["integerValue"] = amounts[resource["name"]]
     return container_instance.container_instance_arn
+
+
+def size(instance_type: str) -> dict[str, int]:
+    """What the agent registers for an instance of this type: CPU in units, MEMORY in MiB."""
+    kind = INSTANCE_TYPES[instance_type]
+    return {
+        "CPU": kind["VCpuInfo"]["DefaultVCpus"] * 1024,
+        "MEMORY": int(kind["MemoryInfo"]["SizeInMiB"] * VISIBLE_MEMORY),
+    }
 
 
 def is_registered(region: str, cluster: str, arn: str) -> bool:

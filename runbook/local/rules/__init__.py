@@ -2,7 +2,7 @@
 
 from ..inside import dispatch
 from ..inside.dispatch import Refused
-from . import balancers, caches, containers, identity, network, storage, zones
+from . import balancers, caches, containers, identity, network, scaling, storage, zones
 
 __all__ = ["RULES", "Refused", "install"]
 
@@ -12,6 +12,7 @@ RULES = {
     **containers.RULES,
     **identity.RULES,
     **network.RULES,
+    **scaling.RULES,
     **storage.RULES,
     **zones.RULES,
 }
