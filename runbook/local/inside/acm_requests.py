@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from moto.acm.models import AWSCertificateManagerBackend, CertBundle
 from moto.acm.responses import AWSCertificateManagerResponse as Response
@@ -104,6 +104,22 @@ def install(sign: Callable[[list[str], int], Leaf]) -> None:
         Response.request_certificate = _request_certificate
         Response.get_certificate = _issued_only(Response.get_certificate)
         Response.describe_certificate = _with_users(Response.describe_certificate)
+        AWSCertificateManagerBackend.list_certificates = _in_both_spellings(
+            AWSCertificateManagerBackend.list_certificates
+        )
+
+
+def _in_both_spellings(plain):
+    """ListCertificates filters by RSA_2048, as its model spells it, what it describes as RSA-2048."""
+
+    @functools.wraps(plain)
+    def list_certificates(self, statuses: list[str], includes: dict) -> Iterable:
+        kinds = includes.get("keyTypes") if includes else None
+        if kinds:
+            includes = includes | {"keyTypes": [*kinds, *(kind.replace("_", "-") for kind in kinds)]}
+        return plain(self, statuses, includes)
+
+    return list_certificates
 
 
 def validation(name: str) -> tuple[str, str]:
