@@ -1,5 +1,6 @@
 """A real registry whose only credentials are a role's: it stores in S3, and asks anew when they have ended."""
 
+import datetime
 import hashlib
 import json
 import socket
