@@ -1,6 +1,7 @@
 """What the tests of the service and its targets share: a small scheduler that stands for ECS's own, and an account."""
 
 import datetime
+import itertools
 import json
 import time
 
@@ -63,7 +64,7 @@ class Scheduler:
             self._register(one, running[: one.desired_count])
             one.running_count, one.pending_count = one.desired_count, 0
             primary["rolloutState"] = "COMPLETED"
-            self._event(one, f"has started {len(running)} tasks: (task {running[0].id}).")
+            self._event(one, f"has started {len(running)} tasks: (task {running[0].id if running else None}).")
             return
         one.running_count, one.pending_count = 0, one.desired_count
         task = self._task(one, cluster, next(iter(backend.container_instances[cluster.name].values())))
@@ -161,6 +162,9 @@ _KEPT = {
 }
 
 
+_numbers = itertools.count(1)
+
+
 def keep_all(monkeypatch):
     """What moto forgets of a CreateService, though it keeps it of an UpdateService; and an update begins at once."""
     original, backend = EC2ContainerServiceResponse.create_service, EC2ContainerServiceBackend.update_service
@@ -176,8 +180,11 @@ def keep_all(monkeypatch):
         return answer
 
     def update(self, service_properties):
+        deploys = "load_balancers" in service_properties
         made = backend(self, service_properties)
         made.deployments[0]["rolloutState"] = "IN_PROGRESS"
+        if deploys:
+            made.deployments[0]["id"] = f"ecs-svc/{next(_numbers)}"
         return made
 
     monkeypatch.setattr(EC2ContainerServiceResponse, "create_service", create)
