@@ -1,6 +1,7 @@
 """Auto Scaling groups of the embedded cloud: real nodes, kept at the desired count, spread, drained and replaced."""
 
 import base64
+import json
 import uuid
 from collections import Counter
 from types import SimpleNamespace
@@ -301,3 +302,37 @@ def test_an_instance_of_a_capacity_provider_is_drained_before_it_is_terminated(m
     assert ("Terminating:Wait", "DRAINING") in states
     assert where() == [second, second]
     group.ecs.delete_service(cluster=group.cluster, service="registry", force=True)
+
+
+def test_the_agent_that_user_data_sets_up_reports_the_disk_of_the_group(make, cloud):
+    group = make()
+    configuration = {
+        "metrics": {
+            "append_dimensions": {"AutoScalingGroupName": "${aws:AutoScalingGroupName}"},
+            "aggregation_dimensions": [["AutoScalingGroupName"]],
+            "metrics_collected": {"disk": {"measurement": ["used_percent"], "resources": ["/"]}},
+        }
+    }
+    ctl = "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
+    script = user_data(
+        "dnf install -y amazon-cloudwatch-agent",
+        f"echo '{json.dumps(configuration)}' > /root/agent.json",
+        f"{ctl} -a fetch-config -m ec2 -s -c file:/root/agent.json",
+        "dnf install -y -q nginx",
+    )
+    profile = cloud.profile(cloud.ec2_policy, "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy")
+    data = group.data | {"UserData": script, "IamInstanceProfile": {"Name": profile}}
+    group.ec2.create_launch_template_version(LaunchTemplateName=group.name, LaunchTemplateData=data)
+    group.desire(1)
+    names = [{"Name": "AutoScalingGroupName", "Value": group.name}]
+
+    def reported():
+        found = cloud.client("cloudwatch").list_metrics(Namespace="CWAgent", Dimensions=names)["Metrics"]
+        return [each for each in found if each["Dimensions"] == names]
+
+    (metric,) = cloud.until(reported)
+    assert metric["MetricName"] == "disk_used_percent"
+    (instance,) = group.instances()
+    said = (cloud.root(instance) / "var/log/cloud-init-output.log").read_text()
+    assert "Configuration validation succeeded" in said
+    assert "Unable to find a match: nginx" in said

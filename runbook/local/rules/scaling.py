@@ -228,27 +228,27 @@ def _registered(params: dict, region: str) -> None:
 def put_metric_alarm(params: dict, region: str) -> None:
     """PutMetricAlarm: its period, its statistic, and how many datapoints it takes."""
     if params.get("Metrics") or params.get("ExtendedStatistic") or params.get("ThresholdMetricId"):
-        raise validation("The embedded cloud plays alarms of one metric with one of the five statistics.")
+        raise invalid("The embedded cloud plays alarms of one metric with one of the five statistics.")
     for name in ("MetricName", "Namespace", "Statistic", "Period", "Threshold"):
         if params.get(name) is None:
-            raise validation(f"{name} is needed for an alarm of one metric")
+            raise invalid(f"{name} is needed for an alarm of one metric")
     period, periods = params["Period"], params["EvaluationPeriods"]
     if period not in (10, 20, 30) and (period < 60 or period % 60):
-        raise validation(f"Invalid period {period}: 10, 20, 30 or a multiple of 60")
+        raise invalid(f"Invalid period {period}: 10, 20, 30 or a multiple of 60")
     if period < 60 and params["Namespace"].startswith("AWS/"):
-        raise validation("Period must not be less than 60 for metrics of AWS's namespaces")
+        raise invalid("Period must not be less than 60 for metrics of AWS's namespaces")
     if periods < 1 or (period < 3600 and period * periods > DAY) or period * periods > 7 * DAY:
-        raise validation("Metrics cannot be checked across more than a day (a week, with periods of an hour or more)")
+        raise invalid("Metrics cannot be checked across more than a day (a week, with periods of an hour or more)")
     if not 1 <= params.get("DatapointsToAlarm", periods) <= periods:
-        raise validation("DatapointsToAlarm must be between 1 and EvaluationPeriods")
+        raise invalid("DatapointsToAlarm must be between 1 and EvaluationPeriods")
     if params.get("TreatMissingData", "missing") not in ("breaching", "notBreaching", "ignore", "missing"):
-        raise validation(f"Option {params['TreatMissingData']} is not supported for TreatMissingData")
+        raise invalid(f"Option {params['TreatMissingData']} is not supported for TreatMissingData")
     if params["Statistic"] not in STATISTICS:
-        raise validation(f"Statistic {params['Statistic']} is none of {', '.join(sorted(STATISTICS))}")
+        raise invalid(f"Statistic {params['Statistic']} is none of {', '.join(sorted(STATISTICS))}")
 
 
 def put_composite_alarm(params: dict, region: str) -> None:
-    raise validation("PutCompositeAlarm: the embedded cloud does not play composite alarms.")
+    raise invalid("PutCompositeAlarm: the embedded cloud does not play composite alarms.")
 
 
 def subscribe(params: dict, region: str) -> None:
