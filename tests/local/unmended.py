@@ -5,15 +5,24 @@ from moto.acm.models import AWSCertificateManagerBackend, CertBundle
 from moto.core.responses import BaseResponse
 from moto.elb.models import ELBBackend, FakeListener, LoadBalancer
 from moto.elb.responses import ELBResponse
+from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer, FakeRule, FakeTargetGroup
+from moto.elbv2.models import FakeListener as ApplicationListener
+from moto.elbv2.responses import ELBV2Response
 from moto.iam.responses import IamResponse
 
 MENDED = (
     AWSCertificateManagerBackend,
+    ApplicationListener,
     BaseResponse,
     CertBundle,
     ELBBackend,
     ELBResponse,
+    ELBV2Response,
+    ELBv2Backend,
     FakeListener,
+    FakeLoadBalancer,
+    FakeRule,
+    FakeTargetGroup,
     IamResponse,
     LoadBalancer,
 )

@@ -2,11 +2,12 @@
 
 from ..inside import dispatch
 from ..inside.dispatch import Refused
-from . import balancers, containers, identity, network, storage, zones
+from . import application_balancers, balancers, containers, identity, network, storage, zones
 
 __all__ = ["RULES", "Refused", "install"]
 
 RULES = {
+    **application_balancers.RULES,
     **balancers.RULES,
     **containers.RULES,
     **identity.RULES,
