@@ -1,5 +1,6 @@
 """HAProxy's own words for a classic load balancer: the text of its configuration, and of its state file."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 STATS = "stats.sock"
@@ -88,14 +89,15 @@ def configuration(balancer: Balancer) -> str:
     """The configuration; the file names in it are relative to the folder that HAProxy is started in."""
     fronts = sorted(balancer.listeners, key=lambda listener: listener.port)
     backs = {listener.back: listener for listener in fronts}
-    parts = [_global(), _defaults(balancer)]
+    parts = [common(), _defaults(balancer)]
     parts += [_front(balancer, listener) for listener in fronts]
     parts += [_back(balancer, name, listener) for name, listener in sorted(backs.items())]
     parts.append(_health(balancer))
     return "\n".join(parts)
 
 
-def _global() -> str:
+def common() -> str:
+    """The section of the process itself."""
     return f"""global
     stats socket unix@{STATS} mode 600 level admin expose-fd listeners
     stats timeout 5s
@@ -128,16 +130,23 @@ def _front(balancer: Balancer, listener: Listener) -> str:
         bind += f" ssl crt {listener.pem} ssl-min-ver {oldest} ssl-max-ver {NEWEST_TLS}"
     lines = [f"frontend port-{listener.port}", bind, f"    mode {'http' if listener.is_http else 'tcp'}"]
     if listener.is_http:
-        # "HTTP headers and Classic Load Balancers": For is appended to, Proto and Port are set anew.
-        given = "{ req.fhdr(X-Forwarded-For) -m found }"
-        lines += [
-            f'    http-request set-header X-Forwarded-For "%[req.fhdr(X-Forwarded-For)], %[src]" if {given}',
-            f"    http-request set-header X-Forwarded-For %[src] unless {given}",
-            f"    http-request set-header X-Forwarded-Proto {listener.protocol.lower()}",
-            f"    http-request set-header X-Forwarded-Port {listener.port}",
-        ]
+        lines += forwarded(listener.protocol, listener.port)
     lines.append(f"    default_backend {listener.back}\n")
     return "\n".join(lines)
+
+
+def forwarded(protocol: str, port: int) -> list[str]:
+    """The lines that set X-Forwarded-*: "HTTP headers and Classic Load Balancers", and so for application ones.
+
+    For is appended to; Proto and Port are set anew.
+    """
+    given = "{ req.fhdr(X-Forwarded-For) -m found }"
+    return [
+        f'    http-request set-header X-Forwarded-For "%[req.fhdr(X-Forwarded-For)], %[src]" if {given}',
+        f"    http-request set-header X-Forwarded-For %[src] unless {given}",
+        f"    http-request set-header X-Forwarded-Proto {protocol.lower()}",
+        f"    http-request set-header X-Forwarded-Port {port}",
+    ]
 
 
 def _back(balancer: Balancer, name: str, listener: Listener) -> str:
@@ -166,7 +175,7 @@ def _health(balancer: Balancer) -> str:
         # ConfigureHealthCheck: any answer other than 200 within the timeout is unhealthy.
         lines += [
             "    option httpchk",
-            f"    http-check send meth GET uri {_word(check.path)} ver HTTP/1.1 hdr Host {balancer.address}"
+            f"    http-check send meth GET uri {word(check.path)} ver HTTP/1.1 hdr Host {balancer.address}"
             " hdr User-Agent ELB-HealthChecker/1.0",
             "    http-check expect status 200",
         ]
@@ -174,29 +183,32 @@ def _health(balancer: Balancer) -> str:
     return "\n".join([*lines, ""])
 
 
-def _word(text: str) -> str:
-    """A word of the configuration, quoted: what a space, a quote or a hash would end otherwise."""
-    return "'" + text.replace("'", "'\\''") + "'"
+def word(text: str) -> str:
+    """A word of the configuration, quoted: what a space, a quote, a hash or a line's end would end otherwise."""
+    return "'" + text.replace("'", "'\\''").replace("\r", "'\\r'").replace("\n", "'\\n'") + "'"
 
 
 def state(balancer: Balancer, running: str = "") -> str:
+    """The state file of a classic balancer's health checks."""
+    port = balancer.check.port
+    return state_of([("health", instance, address, port) for instance, address in balancer.servers], running)
+
+
+def state_of(servers: Iterable[tuple[str, str, str, int]], running: str = "") -> str:
     """A state file in which a server that `running` (a "show servers state") does not name starts as DOWN.
 
-    HAProxy starts a server as UP; on AWS a new instance is OutOfService until it has passed its checks.
+    HAProxy starts a server as UP; on AWS a new target is not in service until it has passed its checks.
+    `servers` are (back end, name, address, port).
     """
     header = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight"
     header += " srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state"
     header += " srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl"
     header += " srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n"
-    known = {line.split()[3]: line for line in running.splitlines() if _is_health_row(line)}
-    rows, port = [], balancer.check.port
-    for number, (instance, address) in enumerate(balancer.servers, start=1):
-        down = f"9 health {number} {instance} {address} 0 0 1 1 0 1 0 0 6 0 0 0 - {port} - 0 0 - - 0"
-        row = known.get(instance)
-        rows.append(row if row and row.split()[4] == address else down)
+    words = [line.split() for line in running.splitlines() if not line.startswith("#")]
+    known = {(each[1], each[3]): each for each in words if len(each) > 5}
+    rows = []
+    for number, (back, name, address, port) in enumerate(servers, start=1):
+        down = f"9 {back} {number} {name} {address} 0 0 1 1 0 1 0 0 6 0 0 0 - {port} - 0 0 - - 0"
+        row = known.get((back, name))
+        rows.append(" ".join(row) if row and row[4] == address else down)
     return header + "".join(row + "\n" for row in rows)
-
-
-def _is_health_row(line: str) -> bool:
-    words = line.split()
-    return len(words) > 5 and words[1] == "health" and words[0] != "#"

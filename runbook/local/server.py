@@ -89,7 +89,7 @@ def main(port: int, lock: int) -> int:
     around = SimpleNamespace(environment=metadata.environment, forget=metadata.forget, hosts=caches.hosts)
     scheduler = Scheduler(place, nodes, around)
     balancers = Balancers(place, nodes)
-    metrics = Metrics(nodes, scheduler.usage, getattr(balancers, "counters", list))
+    metrics = Metrics(nodes, scheduler.usage, balancers.counters)
     scaling = Scaling(metrics, ecs.provisioning)
     parts: list[Part] = [
         Groups(),

@@ -18,7 +18,7 @@ import requests
 from moto import mock_aws
 from unmended import unmended  # noqa: F401 (a fixture)
 
-from runbook.local import balancer as balancer_module
+from runbook.local import classic
 from runbook.local.authority import Authority
 from runbook.local.balancer import Balancers
 from runbook.local.inside import elb
@@ -233,7 +233,7 @@ def test_an_instance_that_is_stopped_says_so(world, monkeypatch):
     world.start()
     world.wait_state("InService")
     del world.nodes.addresses[FIRST]
-    monkeypatch.setattr(balancer_module.elb, "instance_state", lambda region, instance: "stopped")
+    monkeypatch.setattr(classic.elb, "instance_state", lambda region, instance: "stopped")
     world.wait(lambda: world.health()["Description"] == "Instance is in stopped state.", "it is stopped")
 
 

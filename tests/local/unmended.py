@@ -10,6 +10,9 @@ from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.responses import BaseResponse
 from moto.elb.models import ELBBackend, FakeListener, LoadBalancer
 from moto.elb.responses import ELBResponse
+from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer, FakeRule, FakeTargetGroup
+from moto.elbv2.models import FakeListener as ApplicationListener
+from moto.elbv2.responses import ELBV2Response
 from moto.iam.responses import IamResponse
 
 MENDED = (
@@ -18,6 +21,7 @@ MENDED = (
     ApplicationAutoscalingBackend,
     AutoScalingBackend,
     AutoScalingResponse,
+    ApplicationListener,
     BaseResponse,
     CertBundle,
     CloudWatchBackend,
@@ -25,7 +29,12 @@ MENDED = (
     ELBResponse,
     FakeApplicationAutoscalingPolicy,
     FakeAutoScalingGroup,
+    ELBV2Response,
+    ELBv2Backend,
     FakeListener,
+    FakeLoadBalancer,
+    FakeRule,
+    FakeTargetGroup,
     IamResponse,
     InstanceState,
     LoadBalancer,

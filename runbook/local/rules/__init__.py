@@ -2,11 +2,12 @@
 
 from ..inside import dispatch
 from ..inside.dispatch import Refused
-from . import balancers, caches, containers, identity, network, scaling, storage, zones
+from . import application_balancers, balancers, caches, containers, identity, network, scaling, storage, zones
 
 __all__ = ["RULES", "Refused", "install"]
 
 RULES = {
+    **application_balancers.RULES,
     **balancers.RULES,
     **caches.RULES,
     **containers.RULES,
