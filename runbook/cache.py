@@ -16,10 +16,16 @@ _ABSENT = {"ReplicationGroupNotFoundFault"}
 # Minor versions come by themselves (AutoMinorVersionUpgrade); registries need no command newer than Redis 2.
 _VERSION = "8.0"
 _SETTLES_WITHIN = 1800  # seconds; five to ten minutes as a rule
-# What ModifyReplicationGroup takes, by its word here. The rest is fixed when a cache is created; TLS too could be
+# What ModifyReplicationGroup takes, and under which name. The rest is fixed when a cache is created; TLS too could be
 # switched in place, in two steps that each take as long as a new cache:
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/in-transit-encryption-enable.html
-_CHANGEABLE = ("CacheNodeType", "AutoMinorVersionUpgrade", "SnapshotRetentionLimit", "SecurityGroups")
+_CHANGEABLE = {
+    "CacheNodeType": "CacheNodeType",
+    "AutoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
+    "SnapshotRetentionLimit": "SnapshotRetentionLimit",
+    "SecurityGroups": "SecurityGroupIds",
+    "ParameterGroup": "CacheParameterGroupName",
+}
 
 
 def want_cache(p: Params) -> Document:
@@ -150,15 +156,15 @@ def _group_names(aws: AWS, ids: list[str]) -> list[str]:
 
 
 def _must_be_replaced(wanted: Document, found: Document) -> bool:
-    fixed = {key: value for key, value in wanted.items() if key not in (*_CHANGEABLE, "Parameters", "Status")}
+    fixed = {
+        key: value for key, value in wanted.items() if key not in (*_CHANGEABLE, "Parameters", "Status", "Endpoint")
+    }
     return not compare("", fixed, found)
 
 
 def _changes(wanted: Document, found: Document, group: str) -> dict:
-    differing = {key: wanted[key] for key in _CHANGEABLE if found[key] != wanted[key]}
-    if differing.pop("SecurityGroups", None):
-        differing["SecurityGroupIds"] = [group]
-    return differing
+    differing = {_CHANGEABLE[key]: wanted[key] for key in _CHANGEABLE if found[key] != wanted[key]}
+    return differing | ({"SecurityGroupIds": [group]} if "SecurityGroupIds" in differing else {})
 
 
 def _create(aws: AWS, p: Params, group: str) -> None:
@@ -188,9 +194,7 @@ def _settle(aws: AWS, p: Params) -> None:
         found = _describe(aws, p)
         status = found["Status"] if found else "absent"
         if status == "create-failed":
-            raise StepFailed(
-                f"{_title(p)} could not be created; see its events in ElastiCache, delete it and run again"
-            )
+            raise StepFailed(_failed(p))
         return (True if status in ("available", "absent") else None), status
 
     wait(_title(p), look, timeout=_SETTLES_WITHIN, every=3)
@@ -199,9 +203,13 @@ def _settle(aws: AWS, p: Params) -> None:
 def _as_wanted(aws: AWS, p: Params) -> tuple[bool | None, str]:
     found = find_cache(aws, p)
     if found and found["Status"] == "create-failed":
-        raise StepFailed(f"{_title(p)} could not be created; see its events in ElastiCache, destroy it and run again")
+        raise StepFailed(_failed(p))
     report = compare("", want_cache(p), found)
     return (True if report else None), "; ".join(str(check) for check in report.checks if not check.ok) or "available"
+
+
+def _failed(p: Params) -> str:
+    return f"{_title(p)} could not be created; see its events in ElastiCache, delete it there and run this again"
 
 
 def _destroy(aws: AWS, p: Params) -> bool:
