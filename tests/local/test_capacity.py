@@ -82,6 +82,10 @@ def test_a_provider_is_what_aws_would_make_of_it(cloud, group):
     assert found["autoScalingGroupProvider"]["managedDraining"] == "DISABLED" and found["status"] == "ACTIVE"
     assert found["autoScalingGroupProvider"]["managedScaling"]["targetCapacity"] == 80
     assert found["autoScalingGroupProvider"]["managedScaling"]["status"] == "ENABLED"
+    cloud.ecs.tag_resource(resourceArn=made["capacityProviderArn"], tags=[{"key": "of", "value": "tests"}])
+    assert cloud.ecs.list_tags_for_resource(resourceArn=made["capacityProviderArn"])["tags"][0]["key"] == "of"
+    [found] = cloud.ecs.describe_capacity_providers(include=["TAGS"])["capacityProviders"]
+    assert found["tags"] == [{"key": "of", "value": "tests"}]
     missing = cloud.ecs.describe_capacity_providers(capacityProviders=["none"])
     assert missing["capacityProviders"] == [] and missing["failures"][0]["reason"] == "MISSING"
 
