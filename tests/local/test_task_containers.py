@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -89,13 +90,13 @@ def ended(cloud, arn):
 
 
 def environments(word):
-    """What the processes with this word in their environment run, and that environment."""
+    """Of the processes with this word in their environment: (number, what they run, the environment)."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             variables = (folder / "environ").read_bytes()
             if word in variables:
-                found.append(((folder / "cmdline").read_bytes(), variables))
+                found.append((int(folder.name), (folder / "cmdline").read_bytes(), variables))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return found
@@ -112,8 +113,8 @@ def test_an_init_container_writes_the_users_that_the_registry_reads(cloud, node,
     assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, 'Basic realm="ours"')
 
     serving = environments(f"REGISTRY_HTTP_ADDR={node.address}:{port}".encode())
-    assert any(b"registry\0serve" in line for line, _ in serving)
-    assert not [line for line, variables in serving if b"HTPASSWD=" in variables.replace(b"AUTH_HTPASSWD", b"")]
+    assert any(b"registry\0serve" in line for _, line, _ in serving)
+    assert not [line for _, line, variables in serving if b"HTPASSWD=" in variables.replace(b"AUTH_HTPASSWD", b"")]
     assert not environments(LINE.encode())
     [folder] = cloud.place.folder("volumes").iterdir()
     assert (folder / "auth/htpasswd").read_text() == f"{LINE}\n"
@@ -243,20 +244,9 @@ def test_dynamic_ports_are_each_tasks_own(cloud, node):
     assert len(set(ports)) == 4
     for port in ports:
         assert until(lambda port=port: answers(f"{node.address}:{port}")).status_code == 200
-    os.kill(_listening(node, ports[0]), 9)
+    running = environments(f"REGISTRY_HTTP_ADDR={node.address}:{ports[0]}".encode())
+    os.kill(next(pid for pid, line, _ in running if b"registry\0serve" in line), signal.SIGKILL)
     until(lambda: cloud.tasks("STOPPED"))
     cloud.steady()
     later = [shown(task)["registry"]["networkBindings"][0]["hostPort"] for task in cloud.tasks()]
     assert set(later) - set(ports) and ports[0] not in later
-
-
-def _listening(node, port):
-    """The process id of the registry on a node's port."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"REGISTRY_HTTP_ADDR={node.address}:{port}".encode() in (folder / "environ").read_bytes():
-                if b"registry\0serve" in (folder / "cmdline").read_bytes():
-                    return int(folder.name)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    raise AssertionError("no registry listens there")

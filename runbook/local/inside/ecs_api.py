@@ -63,8 +63,8 @@ def _describe_clusters(self: Response) -> ActionResult:
     include = self._get_param("include") or []
     shown = "DescribeClustersResponse.clusters.Cluster."
     for word, field in (("SETTINGS", "settings"), ("CONFIGURATIONS", "configuration")):
-        if word not in include:
-            self._exclude_from_response(shown + field)
+        answer = self._include_in_response if word in include else self._exclude_from_response
+        answer(shown + field)
     return _original["describe_clusters"](self)
 
 

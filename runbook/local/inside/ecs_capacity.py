@@ -94,8 +94,8 @@ def _describe_capacity_providers(self: Response) -> ActionResult:
     backend = self.ecs_backend
     names = self._get_param("capacityProviders") or list(backend.capacity_providers)
     found, failures = backend.describe_capacity_providers(names)
-    if "TAGS" not in (self._get_param("include") or []):
-        self._exclude_from_response("DescribeCapacityProvidersResponse.capacityProviders.CapacityProvider.tags")
+    shown = self._include_in_response if "TAGS" in (self._get_param("include") or []) else self._exclude_from_response
+    shown("DescribeCapacityProvidersResponse.capacityProviders.CapacityProvider.tags")
     return ActionResult({"capacityProviders": found, "failures": failures})
 
 
