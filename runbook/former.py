@@ -15,6 +15,7 @@ from . import (
     certificate,
     network,
     nodes,
+    revisions,
     roles,
     scaling,
     service,
@@ -22,7 +23,7 @@ from . import (
 )
 from .errors import ReadOnly
 from .params import Params
-from .report import Changes, Document, Report, compare
+from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
 
 Destroy = Callable[[AWS], Changes]
@@ -66,6 +67,13 @@ def _is_there(reader: AWS, destroy: Destroy) -> bool:
     return False
 
 
+def _retired(aws: AWS, p: Params) -> Changes:
+    """Those that the former service ran: nothing uses them any more."""
+    surplus = revisions.surplus(aws, p)
+    revisions.retire(aws, p)
+    return destroyed("older revisions of the task definition", bool(surplus))
+
+
 def _former(p: Params) -> Iterator[tuple[str, Destroy]]:
     """The pieces of the choices that are not made, in the order in which they can go."""
     other = p.model_copy(
@@ -92,6 +100,7 @@ def _former(p: Params) -> Iterator[tuple[str, Destroy]]:
     issued = p.model_copy(update={"certificate": "former" if requested else "request"})
     kind = "imported" if requested else "requested"
     yield f"{kind} certificate", lambda aws: certificate.destroy_certificate(aws, issued)
+    yield "older revisions of the task definition", lambda aws: _retired(aws, p)
     if p.credentials != "access-key":
         yield f"IAM user {p.user_name}", lambda aws: access_key.destroy_user(aws, p)
     if p.credentials != "task-role":
