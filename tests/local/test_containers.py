@@ -213,6 +213,35 @@ def test_a_host_port_that_is_taken_and_one_that_is_chosen(host):
         assert host.get(port=port).status == 200
 
 
+def test_a_port_that_was_given_is_not_given_again_before_it_is_released(host):
+    given = ports.Ports()
+    definition = {"name": "registry", "portMappings": [{"containerPort": 5000}, {"containerPort": 5001}]}
+    first, second = given.bind(host.node, definition), given.bind(host.node, definition)
+    numbers = [binding["hostPort"] for binding in first + second]
+    assert len(set(numbers)) == 4
+    fixed = {"name": "registry", "portMappings": [{"containerPort": 80}, {"containerPort": 1, "hostPort": numbers[3]}]}
+    with pytest.raises(ContainerError, match="port is already allocated"):
+        given.bind(host.node, fixed)
+    given.release(second)
+    assert given.bind(host.node, fixed)[1]["hostPort"] == numbers[3]
+    assert given.bind(host.node, definition)[0]["hostPort"] > numbers[3]
+
+
+def test_an_init_process_of_its_own(host):
+    one = host.start(
+        entryPoint=["sh", "-c"],
+        command=["trap 'echo asked; exit 5' TERM; cat /proc/1/comm; echo ready; while :; do sleep 0.1; done"],
+        linuxParameters={"initProcessEnabled": True, "capabilities": {"drop": ["ALL"]}},
+        portMappings=[],
+    )
+    until(lambda: "ready" in one.log.path.read_text())
+    assert one.log.path.read_text().startswith("bwrap\n")
+    one.stop()
+    until(lambda: "asked" in one.log.path.read_text())
+    until(lambda: one.step() or one.exit_code is not None)
+    assert one.exit_code == 5
+
+
 def test_stopping_asks_first(host):
     one = host.start()
     host.get()
@@ -299,6 +328,14 @@ def test_a_log_that_grows_is_cut(host, monkeypatch):
         ({"task": {"volumes": [{"name": "v", "efsVolumeConfiguration": {}}]}}, "volumes.efsVolumeConfiguration"),
         ({"override": {"name": "registry", "memory": 1}}, "overrides.memory"),
         ({"user": "nobody"}, "user 'nobody'"),
+        ({"privileged": True}, "asks for: privileged$"),
+        ({"dependsOn": [{"containerName": "other", "condition": "HEALTHY"}]}, "asks for: dependsOn HEALTHY$"),
+        ({"linuxParameters": {"capabilities": {"add": ["NET_ADMIN"]}}}, "linuxParameters.capabilities.add$"),
+        ({"linuxParameters": {"devices": [{"hostPath": "/dev/kvm"}]}}, "linuxParameters.devices$"),
+        (
+            {"task": {"volumes": [{"name": "v", "dockerVolumeConfiguration": {"scope": "shared"}}]}},
+            "dockerVolumeConfiguration.scope shared$",
+        ),
         ({"logConfiguration": {"logDriver": "splunk"}}, "logConfiguration: splunk"),
         (
             {"secrets": [{"name": "A", "valueFrom": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"}]},

@@ -2,8 +2,11 @@
 
 import json
 
+import boto3
 import pytest
 from refusals import REGION, TRUST, balancer, refused, task_definition
+
+from runbook.local.inside import elbv2
 
 pytestmark = pytest.mark.moto
 
@@ -28,6 +31,37 @@ pytestmark = pytest.mark.moto
 def test_a_wrong_task_definition(aws, changes):
     refused("ClientException", aws.ecs.register_task_definition, **task_definition(**changes))
     assert aws.ecs.list_task_definitions()["taskDefinitionArns"] == []
+
+
+def init(condition="SUCCESS", essential=False):
+    """A registry that waits for another container."""
+    first = {"name": "htpasswd", "image": "registry:2.8.3", "memory": 64, "essential": essential}
+    second = task_definition()["containerDefinitions"][0]
+    return [first, second | {"dependsOn": [{"containerName": "htpasswd", "condition": condition}]}]
+
+
+def test_the_order_of_containers(aws):
+    def register(*containers, **more):
+        return {"family": "registry", "containerDefinitions": containers, **more}
+
+    first, second = init()
+    wrong = [
+        register(second),
+        register(*init(essential=True)),
+        register(*init("COMPLETE", essential=True)),
+        register(first, first, second),
+        register(first | {"dependsOn": [{"containerName": "registry", "condition": "START"}]}, second),
+    ]
+    for each in wrong:
+        refused("ClientException", aws.ecs.register_task_definition, **each)
+    shared = {"scope": "task", "driver": "local", "autoprovision": True}
+    for volume in ({"dockerVolumeConfiguration": shared}, {"host": {"sourcePath": "/a"}}):
+        volume = {"name": "auth", "dockerVolumeConfiguration": {"scope": "task"}} | volume
+        refused("ClientException", aws.ecs.register_task_definition, **register(first, second, volumes=[volume]))
+    assert aws.ecs.list_task_definitions()["taskDefinitionArns"] == []
+    good = {"name": "auth", "dockerVolumeConfiguration": {"scope": "task", "driver": "local"}}
+    aws.ecs.register_task_definition(**register(first, second, volumes=[good]))
+    aws.ecs.register_task_definition(**register(*init("START", essential=True)))
 
 
 def test_a_right_task_definition(aws):
@@ -70,6 +104,48 @@ def test_a_service_behind_what_is_not_there(aws, cluster, change):
     wrong = dict(cluster, loadBalancers=[right | change])
     refused("InvalidParameterException", aws.ecs.create_service, **wrong)
     aws.ecs.create_service(**dict(cluster, loadBalancers=[right]))
+
+
+def target_group(target_type):
+    """A new target group; its ARN."""
+    elbv2 = boto3.client("elbv2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+    ec2 = boto3.client("ec2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    fields = {"Protocol": "HTTP", "Port": 5000, "VpcId": vpc, "TargetType": target_type}
+    return elbv2.create_target_group(Name=f"registry-{target_type}", **fields)["TargetGroups"][0]["TargetGroupArn"]
+
+
+def test_a_target_group_that_does_not_fit_or_has_no_listener(aws, cluster, monkeypatch):
+    group, other = target_group("instance"), target_group("ip")
+    right = {"targetGroupArn": group, "containerName": "registry", "containerPort": 5000}
+
+    def fails(match, **change):
+        wanted = [right | change]
+        create = refused("InvalidParameterException", aws.ecs.create_service, **cluster, loadBalancers=wanted)
+        assert match in create["Error"]["Message"]
+        return create
+
+    fails("does not exist", targetGroupArn=f"{group}0")
+    fails("has target type ip, which is incompatible with the bridge network mode", targetGroupArn=other)
+    fails("does not have an associated load balancer")
+    fails("did not have a container port", containerPort=80)
+    update = {"cluster": "registry", "service": "registry", "loadBalancers": [right]}
+    aws.ecs.create_service(**cluster)
+    refused("InvalidParameterException", aws.ecs.update_service, **update)
+    monkeypatch.setattr(elbv2, "attached", lambda region, arn: True)
+    aws.ecs.update_service(**update)
+    update["loadBalancers"] = [right | {"containerName": "other"}]
+    refused("InvalidParameterException", aws.ecs.update_service, **update)
+
+
+def test_a_service_that_is_told_what_does_not_fit(aws, cluster):
+    create = dict(cluster, serviceName="other")
+    refused("InvalidParameterException", aws.ecs.create_service, **create, healthCheckGracePeriodSeconds=10)
+    for kind, field in (("spread", "cpu"), ("binpack", "disk"), ("random", "cpu")):
+        wrong = [{"type": kind, "field": field}]
+        refused("InvalidParameterException", aws.ecs.create_service, **create, placementStrategy=wrong)
+    right = [{"type": "spread", "field": "attribute:ecs.availability-zone"}, {"type": "binpack", "field": "memory"}]
+    aws.ecs.create_service(**create, placementStrategy=[*right, {"type": "random"}])
 
 
 def test_ten_services_are_described_at_once(aws, cluster):
