@@ -280,7 +280,7 @@ def registry(tmp_path, s3):
     processes = []
     (tmp_path / "htpasswd").write_bytes(b"testuser:" + bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)) + b"\n")
 
-    def start(yml, variables, **more):
+    def start(yml, variables, inside=(), **more):
         address = free_address()
         number = len(processes)
         file, log = tmp_path / f"config{number}.yml", tmp_path / f"log{number}"
@@ -438,3 +438,26 @@ def test_the_real_registry_shares_its_cache_tells_its_metrics_apart_and_drains(s
     said = log.read_text()
     assert "using redis blob descriptor cache" in said and "stopping server gracefully" in said
     assert "unrecognized" not in said
+
+
+# As the task definition has it: a file system to read alone, another user than root, no capability.
+BARE = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-pid", "--unshare-user", "--uid", "1000",
+        "--gid", "1000", "--cap-drop", "ALL", "--die-with-parent"]  # fmt: skip
+
+
+@pytest.mark.embedded
+def test_the_real_registry_needs_no_root_and_no_file_to_write(s3, registry):
+    _, client = s3
+    p = production(bucket="registry-that-is-bare", cache="memory", **VERSION_2)
+    client.create_bucket(Bucket=p.bucket, CreateBucketConfiguration={"LocationConstraint": p.region})
+    url, log, _ = registry(images.CONFIG, config.environment(p), inside=BARE, REGISTRY_HTTP_DEBUG_ADDR=free_address())
+    answer(url, 401, log)
+    with requests.Session() as session:
+        session.auth = ("testuser", PASSWORD)
+        blob = b"0123456789abcdef" * 400_000  # more than one chunk
+        digest = "sha256:" + hashlib.sha256(blob).hexdigest()
+        upload = session.post(f"{url}/v2/team/app/blobs/uploads/").headers["Location"]
+        upload = session.patch(upload, data=blob[:3_000_000]).headers["Location"]
+        upload = session.patch(upload, data=blob[3_000_000:]).headers["Location"]
+        assert session.put(upload, params={"digest": digest}).status_code == 201
+        assert hashlib.sha256(session.get(f"{url}/v2/team/app/blobs/{digest}").content).hexdigest() in digest
