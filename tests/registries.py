@@ -173,13 +173,17 @@ def balancer(ports: list[int], certificate: tuple[Path, Path]):
     behind, open_ones = itertools.cycle(ports), []
 
     def serve(accepted: socket.socket):
-        with contextlib.suppress(OSError), accepted, context.wrap_socket(accepted, server_side=True) as client:
-            with socket.create_connection(("127.0.0.1", next(behind))) as server:
-                open_ones.extend((client, server))
-                back = threading.Thread(target=copy, args=(server, client))
-                back.start()
-                copy(client, server)
-                back.join()
+        with (
+            contextlib.suppress(OSError),
+            accepted,
+            context.wrap_socket(accepted, server_side=True) as client,
+            socket.create_connection(("127.0.0.1", next(behind))) as server,
+        ):
+            open_ones.extend((client, server))
+            back = threading.Thread(target=copy, args=(server, client))
+            back.start()
+            copy(client, server)
+            back.join()
 
     def copy(source, target):
         with contextlib.suppress(OSError):

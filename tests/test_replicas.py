@@ -69,10 +69,9 @@ def test_nothing_fails_while_nothing_is_changed(p, tmp_path, authority):
 
 def test_a_registry_that_goes_is_seen(p, tmp_path, authority):
     """Behind a balancer that does not look, every second request fails while one of two is gone."""
-    with replicas(p, tmp_path, authority, ["one", "one"]) as aws:
-        with traffic.watch(aws, p, LOGIN) as seen:
-            (tmp_path / "registry-0" / "htpasswd").write_text("")
-            wait_for(lambda: not seen.report)
+    with replicas(p, tmp_path, authority, ["one", "one"]) as aws, traffic.watch(aws, p, LOGIN) as seen:
+        (tmp_path / "registry-0" / "htpasswd").write_text("")
+        wait_for(lambda: not seen.report)
     found = failed(seen.report)
     assert found.keys() == {"failed"} and "401 UNAUTHORIZED" in found["failed"]
     assert LOGIN.password.reveal() not in repr(seen.report)
@@ -95,27 +94,30 @@ def test_an_open_connection_that_is_closed_in_between_is_opened_again(p, authori
         else:
             tell(request, 200, b"{}")
 
-    with server(answer, authority.issue(p.domain)) as port:
-        with traffic.watch(Here(authority.path, port), p, LOGIN) as watched:
-            wait_for(lambda: len(seen) > len(set(seen)))
+    with (
+        server(answer, authority.issue(p.domain)) as port,
+        traffic.watch(Here(authority.path, port), p, LOGIN) as watched,
+    ):
+        wait_for(lambda: len(seen) > len(set(seen)))
     watched.report.require()
 
 
 def test_a_registry_that_does_not_work_before_is_said(p, tmp_path, authority):
-    with pytest.raises(StepFailed, match="before anything is changed: connection refused"):
-        with traffic.watch(Here(authority.path, free_port()), p, LOGIN):
-            raise AssertionError("the block must not begin")
-    with replicas(p, tmp_path, authority, ["one"]) as aws:
-        with pytest.raises(StepFailed, match="401 UNAUTHORIZED"):
-            with traffic.watch(aws, p, Login("testuser", Secret("not-this-one"))):
-                raise AssertionError("the block must not begin")
+    refused, nowhere = "before anything is changed: connection refused", Here(authority.path, free_port())
+    with pytest.raises(StepFailed, match=refused), traffic.watch(nowhere, p, LOGIN):
+        raise AssertionError("the block must not begin")
+    with (
+        replicas(p, tmp_path, authority, ["one"]) as aws,
+        pytest.raises(StepFailed, match="401 UNAUTHORIZED"),
+        traffic.watch(aws, p, Login("testuser", Secret("not-this-one"))),
+    ):
+        raise AssertionError("the block must not begin")
 
 
 def test_an_error_of_the_block_is_the_blocks(p, tmp_path, authority):
     with replicas(p, tmp_path, authority, ["one"]) as aws:
-        with pytest.raises(ZeroDivisionError):
-            with traffic.watch(aws, p, LOGIN) as seen:
-                raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError), traffic.watch(aws, p, LOGIN) as seen:
+            raise ZeroDivisionError
         seen.report.require()
 
 
