@@ -70,16 +70,17 @@ def docker_login(aws: AWS, p: Params, login: Login) -> Report:
     return _told(report, "docker login", found, {registry: p.domain}, "Login Succeeded")
 
 
-def skopeo_round_trip(aws: AWS, p: Params, login: Login) -> Report:
-    """Push an image of three layers with skopeo and pull it back, byte for byte.
+def skopeo_round_trip(aws: AWS, p: Params, login: Login, *, size: int = LAYER) -> Report:
+    """Push an image of three layers of `size` bytes each with skopeo and pull it back, byte for byte.
 
+    What fails on its way is tried again, three times, as docker does: a registry may go in the middle of a push.
     The image is the same each time: layers that the registry has from an earlier run are not sent again.
     Where skopeo is not installed, the check says so.
     """
     report, program = Report(f"skopeo, push and pull of {p.domain}/{image.REPOSITORY}:{TAG}"), shutil.which("skopeo")
     if program is None:
         return _not_installed(report, "skopeo")
-    registry, made = address(aws, p), image.make(size=LAYER, seed="skopeo")
+    registry, made = address(aws, p), image.make(size=size, seed="skopeo")
     with tempfile.TemporaryDirectory(prefix="runbook-") as name:
         folder = Path(name)
         made.write(folder / "pushed", tag=TAG)
@@ -93,7 +94,15 @@ def skopeo_round_trip(aws: AWS, p: Params, login: Login) -> Report:
             ("push", "dest", f"oci:{folder}/pushed:{TAG}", remote),
             ("pull", "src", remote, f"oci:{folder}/pulled:{TAG}"),
         ):
-            command = [program, "--policy", f"{folder}/policy.json", "copy", "--quiet", "--preserve-digests"]
+            command = [
+                program,
+                "--policy",
+                f"{folder}/policy.json",
+                "copy",
+                "--quiet",
+                "--preserve-digests",
+                "--retry-times=3",
+            ]
             command += [f"--authfile={folder}/auth.json", f"--{side}-cert-dir={folder}/certs", source, target]
             report = _told(report, verb, _run(command, environment), {registry: p.domain, name: "…"}, "done")
             if not report:

@@ -10,7 +10,20 @@ import requests
 from . import image
 from .errors import StepFailed
 from .params import Params
-from .registry_api import Client, NoAnswer, certificate, said
+from .registry_api import (
+    Anew,
+    Client,
+    NoAnswer,
+    begin,
+    certificate,
+    from_plain_http,
+    pull,
+    push,
+    said,
+    short,
+    stored,
+    tls_version,
+)
 from .report import Report, Text
 from .secret import Login, Secret, generate
 from .session import AWS
@@ -65,7 +78,9 @@ def verify_registry(aws: AWS, p: Params, *, logins: Sequence[Login]) -> Report:
     with aws.http() as http:
         _check_door(checks, aws, p, http)
         if _check_users(checks, p, http, logins):
-            _check_images(checks, p, Client(http, p, logins[0]))
+            if p.scales:
+                _check_inside(checks, Client(http, p, logins[0]))
+            _check_images(checks, p, Client(http, p, logins[0]), Client(Anew(aws), p, logins[0]))
         else:
             checks.leave_out("push and pull", "no login is accepted" if len(logins) == 1 else "a login is refused")
     return checks.report
@@ -100,6 +115,9 @@ class _Checks:
 
 def _check_door(checks: _Checks, aws: AWS, p: Params, http: requests.Session) -> None:
     checks.look("TLS certificate", lambda: certificate(aws, p), f"trusted, for {p.domain}")
+    if p.scales:
+        checks.look("TLS version", lambda: tls_version(aws, p), "TLSv1.3", "TLSv1.2")
+        checks.look("GET http://, without TLS", lambda: from_plain_http(aws, p, "/v2/"), f"301 to {p.url}/v2/")
     headers: dict[str, str] = {}
 
     def knock() -> str:
@@ -134,6 +152,12 @@ def _check_users(checks: _Checks, p: Params, http: requests.Session, logins: Seq
     return all(accepted)
 
 
+def _check_inside(checks: _Checks, client: Client) -> None:
+    """What the registry shows on its debug port is for nobody outside."""
+    for path in ("/metrics", "/debug/health"):
+        checks.look(f"GET {path}", lambda path=path: said(client.call("GET", path)), "404 Not Found")
+
+
 def _invented(p: Params, http: requests.Session) -> str:
     """Whether the registry found no htpasswd file, and so made one with a user `docker` and a random password.
 
@@ -153,29 +177,34 @@ def _invented(p: Params, http: requests.Session) -> str:
     return "unknown to the registry"
 
 
-def _check_images(checks: _Checks, p: Params, client: Client) -> None:
+def _check_images(checks: _Checks, p: Params, client: Client, anew: Client) -> None:
     made, begun = image.make(), []
+    spread = partial(_push_spread, anew, p)
 
-    def begin() -> str:
-        begun.append(_begin(client))
+    def location() -> str:
+        begun.append(begin(client))
         return _origin(p, begun[0])
 
     # It goes on as the push of layer 1: an upload that is cancelled leaves a file behind (2.8.2, `hashstates`).
-    checks.look("Location of a new upload", begin, p.url)
+    checks.look("Location of a new upload", location, p.url)
     for name, blob in made.blobs.items():
+        wanted = f"201 {short(image.digest(blob))}"
+        if name == "layer 3" and p.replicas > 1:
+            checks.look(f"push {name}, begun on one registry, finished on another", partial(spread, blob), wanted)
+            continue
         pieces = name == "layer 2"
         words = f"push {name}" + (f" in pieces of {CHUNK_KIB} KiB" if pieces else "")
         size = CHUNK_KIB * 1024 if pieces else len(blob)
-        checks.look(words, partial(_push, client, blob, size, begun), f"201 {_short(image.digest(blob))}")
+        checks.look(words, partial(push, client, blob, size, begun), wanted)
     manifests = f"/v2/{image.REPOSITORY}/manifests"
     put = {"data": made.manifest, "headers": {"Content-Type": image.MANIFEST_TYPE}}
-    wanted = _short(made.digest)
-    checks.look("push manifest", lambda: _stored(client.call("PUT", f"{manifests}/{TAG}", **put)), f"201 {wanted}")
-    checks.look("pull manifest by tag", partial(_pull, client, f"{manifests}/{TAG}"), f"200 {wanted}")
-    checks.look("pull manifest by digest", partial(_pull, client, f"{manifests}/{made.digest}"), f"200 {wanted}")
+    wanted = short(made.digest)
+    checks.look("push manifest", lambda: stored(client.call("PUT", f"{manifests}/{TAG}", **put)), f"201 {wanted}")
+    checks.look("pull manifest by tag", partial(pull, client, f"{manifests}/{TAG}"), f"200 {wanted}")
+    checks.look("pull manifest by digest", partial(pull, client, f"{manifests}/{made.digest}"), f"200 {wanted}")
     for name, blob in made.blobs.items():
         path = f"/v2/{image.REPOSITORY}/blobs/{image.digest(blob)}"
-        checks.look(f"pull {name}", partial(_pull, client, path), f"200 {_short(image.digest(blob))}")
+        checks.look(f"pull {name}", partial(pull, client, path), f"200 {short(image.digest(blob))}")
     checks.look(
         f"{image.REPOSITORY} afterwards",
         lambda: _deleted(client.call("DELETE", f"{manifests}/{made.digest}")),
@@ -184,14 +213,17 @@ def _check_images(checks: _Checks, p: Params, client: Client) -> None:
     )
 
 
-def _begin(client: Client) -> requests.Response:
-    return client.call("POST", f"/v2/{image.REPOSITORY}/blobs/uploads/")
+def _push_spread(anew: Client, p: Params, blob: bytes) -> str:
+    """In so many pieces, each on a connection of its own, that the balancer leads them to several registries.
 
-
-def _next(answer: requests.Response) -> str:
-    """Path and query of the Location: the host that it names is checked, never followed."""
-    location = urlsplit(answer.headers.get("Location", ""))
-    return f"/{location.path.lstrip('/')}?{location.query}"
+    A registry signs an upload's state with its http.secret, and refuses what another secret has signed:
+    https://github.com/distribution/distribution/issues/1402
+    """
+    found = push(anew, blob, -(-len(blob) // (2 * p.replicas + 2)), [])
+    if found.startswith("404 BLOB_UPLOAD_"):
+        found += ": the registries have different http secrets, or no storage in common; run notebook "
+        found += "02_create_a_task_definition"
+    return found
 
 
 def _origin(p: Params, answer: requests.Response) -> str:
@@ -201,39 +233,5 @@ def _origin(p: Params, answer: requests.Response) -> str:
     return f"{location.scheme}://{location.netloc}" if location.netloc else p.url  # `http.relativeurls: true`
 
 
-def _push(client: Client, blob: bytes, size: int, begun: list[requests.Response]) -> str:
-    """Upload in pieces of `size` bytes, the last of them with the PUT; goes on with an upload in `begun`."""
-    answer, octets = begun.pop() if begun else _begin(client), {"Content-Type": "application/octet-stream"}
-    last = len(blob) - (len(blob) - 1) % size - 1
-    for start in range(0, last, size):
-        if answer.status_code != 202:
-            return said(answer)
-        part = {"Content-Range": f"{start}-{start + size - 1}"}
-        answer = client.call("PATCH", _next(answer), data=blob[start : start + size], headers=octets | part)
-    if answer.status_code != 202:
-        return said(answer)
-    ending = {"params": {"digest": image.digest(blob)}, "data": blob[last:], "headers": octets}
-    return _stored(client.call("PUT", _next(answer), **ending))
-
-
-def _stored(answer: requests.Response) -> str:
-    if answer.status_code != 201:
-        return said(answer)
-    return f"201 {_short(answer.headers.get('Docker-Content-Digest', 'without a digest'))}"
-
-
-def _pull(client: Client, path: str) -> str:
-    """The digest of the bytes that came, from the registry or from the S3 address that it redirects to."""
-    answer = client.call("GET", path, redirects=True, headers={"Accept": image.MANIFEST_TYPE})
-    if answer.status_code != 200:
-        origin = f" from {urlsplit(answer.url).hostname}" if answer.history else ""
-        return said(answer) + origin
-    return f"200 {_short(image.digest(answer.content))}"
-
-
 def _deleted(answer: requests.Response) -> str:
     return {202: "deleted", 405: "kept (the delete API is off)"}.get(answer.status_code, said(answer))
-
-
-def _short(digest: str) -> str:
-    return digest[: len("sha256:") + 12]

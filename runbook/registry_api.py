@@ -1,5 +1,7 @@
 """The client's side of the registry's HTTP API: one request, and in words what came back or why nothing did."""
 
+import contextlib
+import http.client
 import socket
 import ssl
 from collections.abc import Iterator
@@ -7,12 +9,24 @@ from urllib.parse import urlsplit
 
 import requests
 
+from . import image
 from .errors import CloudError
 from .params import Params
 from .secret import Login
 from .session import AWS
 
 _HOSTNAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH of OpenSSL's x509_vfy.h
+
+
+class Anew:
+    """As much of an HTTP session as `Client` needs, with a connection of its own for each request."""
+
+    def __init__(self, aws: AWS):
+        self._aws = aws
+
+    def request(self, method: str, url: str, **options) -> requests.Response:
+        with self._aws.http() as session:
+            return session.request(method, url, **options)
 
 
 class NoAnswer(Exception):
@@ -22,7 +36,7 @@ class NoAnswer(Exception):
 class Client:
     """The registry as one login speaks to it (https://distribution.github.io/distribution/spec/api/)."""
 
-    def __init__(self, http: requests.Session, p: Params, login: Login | None = None):
+    def __init__(self, http: requests.Session | Anew, p: Params, login: Login | None = None):
         self._http, self._p, self._login = http, p, login
 
     def send(self, method: str, path: str, *, redirects: bool = False, **options) -> requests.Response:
@@ -55,9 +69,56 @@ def said(answer: requests.Response) -> str:
         return f"{answer.status_code} {answer.reason}"
 
 
+def begin(client: Client) -> requests.Response:
+    """Begin an upload."""
+    return client.call("POST", f"/v2/{image.REPOSITORY}/blobs/uploads/")
+
+
+def _next(answer: requests.Response) -> str:
+    """Path and query of the Location: the host that it names is checked, never followed."""
+    location = urlsplit(answer.headers.get("Location", ""))
+    return f"/{location.path.lstrip('/')}?{location.query}"
+
+
+def push(client: Client, blob: bytes, size: int, begun: list[requests.Response]) -> str:
+    """Upload in pieces of `size` bytes, the last of them with the PUT; goes on with an upload in `begun`."""
+    answer, octets = begun.pop() if begun else begin(client), {"Content-Type": "application/octet-stream"}
+    last = len(blob) - (len(blob) - 1) % size - 1
+    for start in range(0, last, size):
+        if answer.status_code != 202:
+            return said(answer)
+        part = {"Content-Range": f"{start}-{start + size - 1}"}
+        answer = client.call("PATCH", _next(answer), data=blob[start : start + size], headers=octets | part)
+    if answer.status_code != 202:
+        return said(answer)
+    ending = {"params": {"digest": image.digest(blob)}, "data": blob[last:], "headers": octets}
+    return stored(client.call("PUT", _next(answer), **ending))
+
+
+def stored(answer: requests.Response) -> str:
+    """201 and the digest that the registry tells of what it stored, or what it said else."""
+    if answer.status_code != 201:
+        return said(answer)
+    return f"201 {short(answer.headers.get('Docker-Content-Digest', 'without a digest'))}"
+
+
+def pull(client: Client, path: str) -> str:
+    """The digest of the bytes that came, from the registry or from the S3 address that it redirects to."""
+    answer = client.call("GET", path, redirects=True, headers={"Accept": image.MANIFEST_TYPE})
+    if answer.status_code != 200:
+        origin = f" from {urlsplit(answer.url).hostname}" if answer.history else ""
+        return said(answer) + origin
+    return f"200 {short(image.digest(answer.content))}"
+
+
+def short(digest: str) -> str:
+    """A digest as reports show it."""
+    return digest[: len("sha256:") + 12]
+
+
 def certificate(aws: AWS, p: Params) -> str:
     """Handshake as a client of the registry does; the session of `aws.http()` trusts the same CAs."""
-    context = ssl.create_default_context(cafile=aws.ca or requests.certs.where())
+    context = _context(aws)
     try:
         try:
             _names(aws, p, context)
@@ -73,12 +134,52 @@ def certificate(aws: AWS, p: Params) -> str:
     return f"trusted, for {p.domain}"
 
 
+def tls_version(aws: AWS, p: Params) -> str:
+    """What a client as new as this one agrees on."""
+    try:
+        with _handshake(aws, p, _context(aws)) as tls:
+            return tls.version()
+    except OSError as error:
+        raise NoAnswer(_cause(error)) from None
+    except CloudError as error:
+        raise NoAnswer(str(error)) from None
+
+
+def from_plain_http(aws: AWS, p: Params, path: str) -> str:
+    """Where a client is sent that asks on port 80, without TLS; it is not followed."""
+    try:
+        host, port = aws.locate(p.domain, 80)
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+        try:
+            connection.request("GET", path, headers={"Host": p.domain})
+            answer = connection.getresponse()
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(_cause(error)) from None
+    except CloudError as error:
+        raise NoAnswer(str(error)) from None
+    # An application load balancer names the port, also where it is the scheme's own.
+    location = answer.getheader("Location", "nowhere").replace(f"{p.url}:443/", f"{p.url}/")
+    return f"{answer.status} to {location}" if answer.status in (301, 302, 307, 308) else f"{answer.status}"
+
+
+def _context(aws: AWS) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=aws.ca or requests.certs.where())
+
+
 def _names(aws: AWS, p: Params, context: ssl.SSLContext) -> list[str]:
+    with _handshake(aws, p, context) as tls:
+        return sorted(name for kind, name in tls.getpeercert().get("subjectAltName", ()) if kind == "DNS")
+
+
+@contextlib.contextmanager
+def _handshake(aws: AWS, p: Params, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
     with (
         socket.create_connection(aws.locate(p.domain, 443), timeout=5) as plain,
         context.wrap_socket(plain, server_hostname=p.domain) as tls,
     ):
-        return sorted(name for kind, name in tls.getpeercert().get("subjectAltName", ()) if kind == "DNS")
+        yield tls
 
 
 def _cause(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import http.server
 import ipaddress
+import itertools
 import socket
 import ssl
 import subprocess
@@ -27,18 +28,18 @@ SECOND = Login("builder", Secret("staple-correct-horse"))
 class Route(web.Embedded):
     """The route of the embedded cloud, with one fixed answer instead of the cloud's."""
 
-    def __init__(self, ca: Path, port: int):
-        self.ca, self._port = str(ca), port
+    def __init__(self, ca: Path, port: int, plain: int | None):
+        self.ca, self._ports = str(ca), {443: port} | ({80: plain} if plain else {})
 
     def locate(self, domain, port):
-        return "127.0.0.1", self._port
+        return "127.0.0.1", self._ports.get(port, self._ports[443])
 
 
 class Here:
     """As much of `AWS` as the registry is asked through."""
 
-    def __init__(self, ca: Path, port: int):
-        self._route = Route(ca, port)
+    def __init__(self, ca: Path, port: int, plain: int | None = None):
+        self._route = Route(ca, port, plain)
         self.ca, self.http, self.locate = self._route.ca, self._route.session, self._route.locate
 
 
@@ -162,3 +163,74 @@ def tell(request, status: int, body: bytes = b"", **headers: str) -> None:
     request.send_header("Content-Length", str(len(body)))
     request.end_headers()
     request.wfile.write(body)
+
+
+@contextlib.contextmanager
+def balancer(ports: list[int], certificate: tuple[Path, Path]):
+    """TLS in front of plain registries, each new connection to the next of them. Yields its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    behind, open_ones = itertools.cycle(ports), []
+
+    def serve(accepted: socket.socket):
+        with (
+            contextlib.suppress(OSError),
+            accepted,
+            context.wrap_socket(accepted, server_side=True) as client,
+            socket.create_connection(("127.0.0.1", next(behind))) as server,
+        ):
+            open_ones.extend((client, server))
+            back = threading.Thread(target=copy, args=(server, client))
+            back.start()
+            copy(client, server)
+            back.join()
+
+    def copy(source, target):
+        with contextlib.suppress(OSError):
+            while some := source.recv(65536):
+                target.sendall(some)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_RDWR)
+
+    threads = []
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=serve, args=(listening.accept()[0],)))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        acceptor.join()
+        for one in open_ones:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
+
+
+@contextlib.contextmanager
+def replicas(p, folder: Path, authority: Authority, secrets: list[str], change=lambda content: None):
+    """Real registries with one storage and these http secrets behind one balancer, and a redirect on another port."""
+    with contextlib.ExitStack() as stack:
+        ports = []
+        for number, secret in enumerate(secrets):
+            own = folder / f"registry-{number}"
+            own.mkdir(parents=True)
+            ports.append(free_port())
+            content = configuration(p, own, ("", ""), ports[-1])
+            del content["http"]["tls"]
+            content["http"] |= {"secret": secret, "relativeurls": True}
+            content["storage"]["filesystem"]["rootdirectory"] = str(folder / "data")
+            change(content)
+            stack.enter_context(registry(own, content, htpasswd(LOGIN, SECOND)))
+        port = stack.enter_context(balancer(ports, authority.issue(p.domain)))
+
+        def redirect(request):
+            tell(request, 301, Location=f"https://{request.headers['Host']}:443{request.path}")
+
+        yield Here(authority.path, port, stack.enter_context(server(redirect)))

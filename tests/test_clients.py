@@ -87,6 +87,13 @@ def test_an_image_comes_back_byte_for_byte(p, aws, folder, temporary):
 
 
 @needs_skopeo
+def test_layers_are_as_large_as_asked(p, aws, folder):
+    clients.skopeo_round_trip(aws, p, login=LOGIN, size=20_000).require()
+    made = image.make(size=20_000, seed="skopeo")
+    assert made.digest in {image.digest(file.read_bytes()) for file in folder.rglob("blobs/**/data")}
+
+
+@needs_skopeo
 def test_a_layer_that_rots_in_the_storage_is_found(p, aws, folder, temporary):
     clients.skopeo_round_trip(aws, p, login=LOGIN).require()
     layer = image.digest(image.make(size=clients.LAYER, seed="skopeo").layers[1])
