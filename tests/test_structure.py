@@ -12,7 +12,7 @@ from runbook import paths
 pytestmark = pytest.mark.pure
 
 STEPS = {"storage", "identity", "network", "cluster", "nodes", "task", "htpasswd", "service", "certificate",
-         "balancer", "dns", "registry"}  # fmt: skip
+         "balancer", "dns", "registry", "cache", "alarms"}  # fmt: skip
 ABOVE = {"plan", "headless", "local", "__main__"}
 PACKAGE = paths.PROJECT / "runbook"
 
