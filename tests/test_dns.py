@@ -36,6 +36,16 @@ def host(aws, p):
     return make_balancer(aws, p)
 
 
+def production(**changes):
+    given = {"cloud": "aws", "image": "registry:3.1.1", "credentials": "task-role", **changes}
+    return runbook.load({**runbook.load("production").model_dump(), **given})
+
+
+def make_application_balancer(aws, p):
+    made = aws.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=vpc.subnets(aws))["LoadBalancers"][0]
+    return made["DNSName"], made["CanonicalHostedZoneId"]
+
+
 def records(aws, zone):
     found = aws.route53.all("list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone)
     return {(r["Name"], r["Type"]): r for r in found if r["Type"] not in ("NS", "SOA")}
@@ -212,3 +222,135 @@ def test_deployments_side_by_side_in_one_zone(aws, p, zone, host):
     assert dns.verify_record(aws, p).require() and dns.verify_record(aws, other).require()
     dns.destroy_record(aws, other)
     assert dns.verify_record(aws, p).require()
+
+
+@pytest.mark.pure
+def test_want_an_alias_of_an_application_balancer():
+    assert dns.want_record(production()) == {
+        "Name": "registry.elastic.io",
+        "Type": "A",
+        "EvaluateTargetHealth": False,
+        "Target": "load balancer registry-alb",
+        "Mark": "runbook:deployment=registry",
+    }
+
+
+def test_an_alias_from_nothing_then_nothing_to_write(aws, zone):
+    p = production()
+    host, hosted_zone = make_application_balancer(aws, p)
+    assert repr(dns.ensure_record(aws, p)) == "+ DNS record registry.elastic.io: created"
+    assert not dns.ensure_record(aws.read_only(), p)
+    report = dns.verify_record(aws.read_only(), p).require()
+    assert host not in repr(report) and hosted_zone not in repr(report)
+    alias = records(aws, zone)["registry.elastic.io.", "A"]["AliasTarget"]
+    assert alias["DNSName"].rstrip(".") == host.lower() and alias["HostedZoneId"] == hosted_zone
+    assert len(records(aws, zone)) == 2
+    assert repr(dns.destroy_record(aws, p)) == "- DNS record registry.elastic.io: destroyed"
+    assert records(aws, zone) == {}
+
+
+def test_a_kill_anywhere_leaves_an_alias_that_is_completed(crash_everywhere):
+    def prepare(aws, _):
+        make_zone(aws, production())
+        make_application_balancer(aws, production())
+
+    def check(aws, _):
+        assert dns.verify_record(aws, production()).require()
+
+    writes = crash_everywhere(lambda aws, _: dns.ensure_record(aws, production()), check, prepare)
+    assert writes == ["route53 ChangeResourceRecordSets"]
+
+
+def batches(aws):
+    seen = []
+    event = "before-call.route-53.ChangeResourceRecordSets"
+    aws.route53._client.meta.events.register(event, lambda params, **_: seen.append(params["body"].decode()))
+    return seen
+
+
+def test_one_kind_becomes_the_other_in_one_batch(aws, p, zone, host):
+    later = production()
+    dns.ensure_record(aws, p)
+    make_application_balancer(aws, later)
+    failed = dns.verify_record(aws, later).failures()
+    assert "Type: wanted A, found CNAME" in failed and "found another host" in failed
+    seen = batches(aws)
+    assert repr(dns.ensure_record(aws, later)).startswith("~ DNS record registry.elastic.io: changed")
+    assert len(seen) == 1 and seen[0].index("DELETE") < seen[0].index("UPSERT")
+    assert set(records(aws, zone)) == {("registry.elastic.io.", "A"), ("_runbook.registry.elastic.io.", "TXT")}
+    assert dns.verify_record(aws, later).require()
+    dns.ensure_record(aws, p)
+    assert len(seen) == 2 and dns.verify_record(aws, p).require()
+    assert set(records(aws, zone)) == {("registry.elastic.io.", "CNAME"), ("_runbook.registry.elastic.io.", "TXT")}
+
+
+def test_each_kind_is_taken_away_whatever_the_params_want_now(aws, p, zone, host):
+    dns.ensure_record(aws, p)
+    dns.destroy_record(aws, production())
+    assert records(aws, zone) == {}
+    make_application_balancer(aws, production())
+    dns.ensure_record(aws, production())
+    dns.destroy_record(aws, p)
+    assert records(aws, zone) == {}
+
+
+def alias(aws, zone, target, health=False):
+    given = {"HostedZoneId": "Z2P70J7EXAMPLE", "DNSName": target, "EvaluateTargetHealth": health}
+    record = {"Name": "registry.elastic.io", "Type": "A", "AliasTarget": given}
+    change = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+    aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=change)
+
+
+def test_drift_of_an_alias_is_named_and_mended(aws, zone):
+    p = production()
+    host, _ = make_application_balancer(aws, p)
+    dns.ensure_record(aws, p)
+    for target, health, says in (
+        ("gone.eu-central-1.elb.amazonaws.com", False, "Target: wanted load balancer registry-alb, found another host"),
+        (host, True, "EvaluateTargetHealth: wanted false, found true"),
+    ):
+        alias(aws, zone, target, health)
+        assert says in dns.verify_record(aws, p).failures()
+        dns.ensure_record(aws, p)
+        assert dns.verify_record(aws, p).require()
+    alias(aws, zone, f"dualstack.{host.upper()}.")
+    assert dns.verify_record(aws, p).require()
+
+
+@pytest.mark.parametrize(("kind", "value"), [("A", "192.0.2.1"), ("AAAA", "2001:db8::1")])
+def test_an_address_without_our_mark_is_left_alone_by_an_alias_too(aws, zone, kind, value):
+    p = production()
+    make_application_balancer(aws, p)
+    put(aws, zone, "registry.elastic.io", kind, value)
+    for verb in (dns.find_record, dns.ensure_record, dns.verify_record, dns.destroy_record):
+        with pytest.raises(NotOurs, match="DNS record registry.elastic.io"):
+            verb(aws, p)
+    assert list(records(aws, zone)) == [("registry.elastic.io.", kind)]
+
+
+def test_an_address_in_the_way_of_an_alias_is_named_and_stays(aws, zone):
+    p = production()
+    make_application_balancer(aws, p)
+    put(aws, zone, "_runbook.registry.elastic.io", "TXT", '"runbook:deployment=registry"')
+    put(aws, zone, "registry.elastic.io", "A", "192.0.2.1")
+    with pytest.raises(StepFailed, match="has a record of type A, beside which no alias can stand"):
+        dns.ensure_record(aws, p)
+    dns.destroy_record(aws, p)
+    assert list(records(aws, zone)) == [("registry.elastic.io.", "A")]
+
+
+def test_at_the_apex_of_the_zone_the_other_records_stay(aws, zone):
+    p = production(domain="elastic.io")
+    make_application_balancer(aws, p)
+    put(aws, zone, "elastic.io", "MX", "10 mail.elastic.io")
+    assert dns.verify_record(aws, p).absent
+    dns.ensure_record(aws, p)
+    assert dns.verify_record(aws, p).require()
+    dns.destroy_record(aws, p)
+    assert list(records(aws, zone)) == [("elastic.io.", "MX")]
+
+
+def test_without_the_application_balancer_the_notebook_is_named(aws, zone):
+    with pytest.raises(StepFailed, match="needs load balancer registry-alb, .* run notebook 05_configure_https"):
+        dns.ensure_record(aws, production())
+    assert records(aws, zone) == {}

@@ -11,9 +11,9 @@ from runbook import paths
 
 pytestmark = pytest.mark.pure
 
-STEPS = {"storage", "identity", "network", "cluster", "nodes", "task", "htpasswd", "service", "targets", "scaling",
-         "certificate", "balancer", "dns", "registry"}  # fmt: skip
-ABOVE = {"plan", "headless", "local", "__main__"}
+STEPS = {"storage", "identity", "network", "cluster", "nodes", "cache", "task", "htpasswd", "service", "certificate",
+         "balancer", "targets", "scaling", "dns", "alarms", "registry"}  # fmt: skip
+ABOVE = {"former", "plan", "headless", "local", "__main__"}
 PACKAGE = paths.PROJECT / "runbook"
 
 
