@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from services import moto_as_it_was, services  # noqa: F401 (fixtures)
+from scheduled import moto_as_it_was, services  # noqa: F401 (fixtures)
 
 from runbook import local
 

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from refusals import refused
-from services import CLUSTER, REGION, SERVICE, until
+from scheduled import CLUSTER, REGION, SERVICE, until
 
 from runbook.local.inside import ecs, ecs_placement
 

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 from botocore.exceptions import ClientError
-from services import CLUSTER, SERVICE, answers, until
+from scheduled import CLUSTER, SERVICE, answers, until
 
 from runbook.local.inside import elbv2
 

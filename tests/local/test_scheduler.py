@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from services import CLUSTER, SERVICE, WAIT, answers, short, until
+from scheduled import CLUSTER, SERVICE, WAIT, answers, short, until
 
 pytestmark = pytest.mark.embedded
 

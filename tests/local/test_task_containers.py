@@ -8,7 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from services import CLUSTER, REGION, SERVICE, answers, until
+from scheduled import CLUSTER, REGION, SERVICE, answers, until
 
 pytestmark = pytest.mark.embedded
 
