@@ -30,6 +30,12 @@ _SET_OVER_IMAGE = (
 # Given as a whole: the keys of the first two are free texts, and up to 3.0 the parser knows no key of the third by
 # the name that the documentation gives it (https://github.com/distribution/distribution/issues/4621).
 _WHOLE = {"REGISTRY_HTTP_HEADERS", "REGISTRY_LOG_FIELDS", "REGISTRY_REDIS"}
+# The part of the config.yml of registry:2.8 that is as wanted.
+_STOCK_2 = {
+    "log": {"fields": {"service": "registry"}},
+    "http": {"addr": ":5000", "headers": {"X-Content-Type-Options": ["nosniff"]}},
+    "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+}
 
 
 def version(p: Params) -> int:
@@ -117,14 +123,6 @@ def write_image(p: Params, folder: str | Path) -> Path:
     (folder / "config.yml").write_text(config_yml(p), "utf-8")
     (folder / "config.yml").chmod(0o644)  # COPY keeps the mode, and the registry may not be root
     return folder
-
-
-# The part of the config.yml of registry:2.8 that is as wanted.
-_STOCK_2 = {
-    "log": {"fields": {"service": "registry"}},
-    "http": {"addr": ":5000", "headers": {"X-Content-Type-Options": ["nosniff"]}},
-    "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
-}
 
 
 def _log(p: Params) -> dict[str, Any]:

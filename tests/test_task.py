@@ -466,7 +466,7 @@ def test_ecs_is_given_the_cache_and_the_roles_of_production(aws, p):
 
 
 @pytest.mark.moto
-@PRODUCTION
+@pytest.mark.parametrize("p", [production()], ids=["production"])
 def test_a_killed_ensure_of_production_is_completed(crash_everywhere, p):
     def check(aws, p):
         task.verify_task(aws, p).require()
