@@ -117,7 +117,7 @@ def start(
         image = images.find(place.home, definition["image"])
     except images.ImageError as error:
         raise ContainerError(f"CannotPullContainerError: {error}") from None
-    env = {"PATH": PATH, "HOME": "/"}
+    env = {"PATH": PATH, "HOME": "/"} | image.environment
     env |= {pair["name"]: pair["value"] for pair in definition.get("environment") or []}
     env |= _secrets(definition, task_definition, region)
     env |= {pair["name"]: pair["value"] for pair in override.get("environment") or []}
@@ -274,16 +274,16 @@ def _spawn(
     task_id: str,
 ) -> tuple[subprocess.Popen, logs.Log]:
     name = definition["name"]
-    if not images.PROGRAM.exists():
+    if not image.program.exists():
         raise ContainerError(
-            f"CannotStartContainerError: {images.PROGRAM} stands for {image.name} and is missing: "
+            f"CannotStartContainerError: {image.program} stands for {image.name} and is missing: "
             "apt-get install docker-registry"
         )
     try:
         line = sandbox.argv(
             binds=[(here, inside) for here, inside, writable in mounts if writable],
             ro_binds=[(here, inside) for here, inside, writable in mounts if not writable]
-            + [(images.PROGRAM, f"{images.PROGRAM_FOLDER}/registry")],
+            + [(image.program, f"{images.PROGRAM_FOLDER}/registry")],
             read_only_root=bool(definition.get("readonlyRootFilesystem")),
             user=definition.get("user"),
             cwd=definition.get("workingDirectory") or "/",
