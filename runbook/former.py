@@ -95,6 +95,7 @@ def _former(p: Params) -> Iterator[tuple[str, Destroy]]:
     yield f"nodes of {other.node_role}", lambda aws: nodes.destroy_nodes(aws, other)
     if p.cache == "memory":
         yield f"cache {p.cache_name}", lambda aws: cache.destroy_cache(aws, other)
+    yield f"IAM role {other.execution_role}", lambda aws: roles.destroy_role(aws, p, other.execution_role)
     yield f"security groups of {other.node_group}", lambda aws: network.destroy_groups(aws, other)
     requested = p.certificate == "request"
     issued = p.model_copy(update={"certificate": "former" if requested else "request"})

@@ -101,8 +101,8 @@ class Names:
 
     @property
     def execution_role(self) -> str:
-        """Role with which ECS reads the task's secrets and writes its log."""
-        return f"{self.name}-execution"
+        """Role with which ECS reads the task's secrets and writes its log; the former service keeps its own."""
+        return f"{self.name}-scaled-execution" if self.scales else f"{self.name}-execution"
 
     @property
     def user_name(self) -> str:

@@ -51,7 +51,7 @@ def start(
         image = images.find(place.home, definition["image"])
     except images.ImageError as error:
         raise ContainerError(f"CannotPullContainerError: {error}") from None
-    env = {"PATH": PATH, "HOME": "/"}
+    env = {"PATH": PATH, "HOME": "/"} | image.environment
     env |= {pair["name"]: pair["value"] for pair in definition.get("environment") or []}
     env |= _secrets(definition, task_definition, region)
     env |= {pair["name"]: pair["value"] for pair in override.get("environment") or []}
@@ -139,7 +139,7 @@ def _spawn(
     region: str,
     task_id: str,
 ) -> tuple[subprocess.Popen, logs.Log]:
-    name, program = definition["name"], getattr(image, "program", images.PROGRAM)
+    name, program = definition["name"], image.program
     if not program.exists():
         raise ContainerError(
             f"CannotStartContainerError: {program} stands for {image.name} and is missing: "

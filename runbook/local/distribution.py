@@ -8,8 +8,13 @@ import socket
 import yaml
 
 # The one thing that differs from AWS inside a container: S3 is at the embedded cloud's own endpoint, in plain HTTP
-# on loopback. A registry that stores in S3 and names no endpoint is told so; no step knows of it.
-S3_ON_LOOPBACK = {"REGISTRY_STORAGE_S3_REGIONENDPOINT": "{endpoint}", "REGISTRY_STORAGE_S3_SECURE": "false"}
+# on loopback. A registry that stores in S3 and names no endpoint is told so; no step knows of it. Version 2 takes the
+# bucket into the path at every endpoint of one's own; version 3 must be told, and version 2 does not look at the key.
+S3_ON_LOOPBACK = {
+    "REGISTRY_STORAGE_S3_FORCEPATHSTYLE": "true",
+    "REGISTRY_STORAGE_S3_REGIONENDPOINT": "{endpoint}",
+    "REGISTRY_STORAGE_S3_SECURE": "false",
+}
 EVERYWHERE = ("", "0.0.0.0", "[::]")
 
 

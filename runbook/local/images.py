@@ -1,14 +1,22 @@
 """The container images that the embedded cloud knows: which program of this machine stands for which image."""
 
+import functools
 import json
+import os
 import re
 import shutil
+import subprocess
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-KNOWN = "registry:2, registry:2.8, registry:2.8.0 to registry:2.8.3, and what was built from a Dockerfile here"
+KNOWN = (
+    "registry:2, registry:2.8, registry:2.8.0 to registry:2.8.3, registry:3 and its releases, and what was built from "
+    "a Dockerfile here"
+)
 REGISTRY_2 = re.compile(r"(docker\.io/)?(library/)?registry:2(\.8(\.[0-3])?)?")
+REGISTRY_3 = re.compile(r"(docker\.io/)?(library/)?registry:3(\.\d+(\.\d+)?)?")
 PROGRAM = Path("/usr/bin/docker-registry")  # Debian's package of the same name, Distribution 2.8.2
+VERSION_SECONDS = 10
 PROGRAM_FOLDER = "/opt/registry/bin"  # the real image has it in /bin, which here is this machine's own
 
 # What registry:2.8 brings: config.yml and entrypoint.sh of distribution-library-image at that release.
@@ -44,6 +52,36 @@ esac
 
 exec "$@"
 """
+# What registry:3 brings: another path, deletion, and metrics on the debug port; its entrypoint is the same.
+CONFIG_3 = """\
+version: 0.1
+log:
+  level: debug
+  fields:
+    service: registry
+    environment: development
+storage:
+  delete:
+    enabled: true
+  cache:
+    blobdescriptor: inmemory
+  filesystem:
+    rootdirectory: /var/lib/registry
+  tag:
+    concurrencylimit: 5
+http:
+  addr: :5000
+  debug:
+    addr: :5001
+    prometheus:
+      enabled: true
+      path: /metrics
+health:
+  storagedriver:
+    enabled: true
+    interval: 10s
+    threshold: 3
+"""
 
 
 class ImageError(Exception):
@@ -58,21 +96,69 @@ class Image:
     entrypoint: tuple[str, ...] = ("/entrypoint.sh",)
     command: tuple[str, ...] = ("/etc/docker/registry/config.yml",)
     volumes: tuple[str, ...] = ("/var/lib/registry",)
+    environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
+    major: int = 2
+
+    @property
+    def program(self) -> Path:
+        """The program of this machine that stands for the image's registry."""
+        return version_3() or PROGRAM if self.major == 3 else PROGRAM
+
+
+def version_3() -> Path | None:
+    """A registry of version 3: the program that RUNBOOK_REGISTRY names, or `registry` on PATH. None if it is none."""
+    named = os.environ.get("RUNBOOK_REGISTRY") or "registry"
+    found = shutil.which(named)
+    if found is None:
+        return None
+    path = Path(found).resolve()
+    return path if re.search(r"distribution(/v3)?\s+v?3\.\d", _version(path, path.stat().st_mtime_ns)) else None
+
+
+@functools.lru_cache(maxsize=8)
+def _version(program: Path, changed: int) -> str:
+    """What `registry --version` prints of the program that was `changed` then."""
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, timeout=VERSION_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return said.stdout.decode(errors="replace")
 
 
 def find(home: Path, name: str) -> Image:
     """The image called `name`; ImageError in Docker's words if it is neither known nor built."""
+    image = _known(home, name)
+    if image is None:
+        raise ImageError(
+            f"Error response from daemon: pull access denied for {name}, repository does not exist or may require "
+            f"'docker login' (the embedded cloud knows {KNOWN})"
+        )
+    if image.major == 3 and version_3() is None:
+        raise ImageError(
+            f"Error response from daemon: {name} needs a registry program of version 3, and there is none here: put "
+            "`registry` of a release archive of Distribution (github.com/distribution/distribution) on PATH, or name "
+            "it in RUNBOOK_REGISTRY, and start the embedded cloud again"
+        )
+    return image
+
+
+def _known(home: Path, name: str) -> Image | None:
     built = _folder(home, name)
     if (built / "image.json").exists():
         return _load(built)
     if REGISTRY_2.fullmatch(name):
         files = {"/etc/docker/registry/config.yml": CONFIG.encode(), "/entrypoint.sh": ENTRYPOINT.encode()}
         return Image(name, files=files)
-    raise ImageError(
-        f"Error response from daemon: pull access denied for {name}, repository does not exist or may require "
-        f"'docker login' (the embedded cloud knows {KNOWN})"
-    )
+    if REGISTRY_3.fullmatch(name):
+        return Image(
+            name,
+            command=("/etc/distribution/config.yml",),
+            environment={"OTEL_TRACES_EXPORTER": "none"},
+            files={"/etc/distribution/config.yml": CONFIG_3.encode(), "/entrypoint.sh": ENTRYPOINT.encode()},
+            major=3,
+        )
+    return None
 
 
 def build(home: Path, folder: Path, tag: str) -> Image:

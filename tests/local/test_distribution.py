@@ -56,7 +56,11 @@ def test_the_debug_address_is_told_only_if_there_is_one():
 def test_s3_is_the_clouds_own_unless_the_registry_names_another(config, env, told):
     s3 = {name: value for name, value in added(config, **env).items() if "S3" in name}
     assert s3 == (
-        {"REGISTRY_STORAGE_S3_REGIONENDPOINT": "http://127.9.0.1:4566", "REGISTRY_STORAGE_S3_SECURE": "false"}
+        {
+            "REGISTRY_STORAGE_S3_FORCEPATHSTYLE": "true",
+            "REGISTRY_STORAGE_S3_REGIONENDPOINT": "http://127.9.0.1:4566",
+            "REGISTRY_STORAGE_S3_SECURE": "false",
+        }
         if told
         else {}
     )

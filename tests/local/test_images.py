@@ -17,9 +17,74 @@ def test_the_stock_registry(tmp_path, name):
     assert (image.entrypoint, image.command) == (("/entrypoint.sh",), ("/etc/docker/registry/config.yml",))
 
 
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """`program(says)`: the registry on PATH, whose --version says this."""
+
+    def program(says):
+        folder = tmp_path / "bin"
+        folder.mkdir(exist_ok=True)
+        file = folder / "registry"
+        file.write_text(f"#!/bin/sh\ntest \"$1\" = --version && echo '{says}'\n")
+        file.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        return file
+
+    monkeypatch.delenv("RUNBOOK_REGISTRY", raising=False)
+    return program
+
+
+VERSION_3 = "registry github.com/distribution/distribution/v3 v3.1.1"
+
+
+@pytest.mark.parametrize("name", ["registry:3", "registry:3.1", "registry:3.1.1", "docker.io/library/registry:3.0.0"])
+def test_registry_3_is_run_by_the_program_at_hand(tmp_path, program, name):
+    file = program(VERSION_3)
+    image = images.find(tmp_path, name)
+    assert (image.program, image.major, image.environment) == (file, 3, {"OTEL_TRACES_EXPORTER": "none"})
+    assert image.command == ("/etc/distribution/config.yml",)
+    config = yaml.safe_load(image.files["/etc/distribution/config.yml"])
+    assert config["http"]["debug"] == {"addr": ":5001", "prometheus": {"enabled": True, "path": "/metrics"}}
+    assert images.find(tmp_path, "registry:2.8.3").program == images.PROGRAM
+
+
+def test_the_program_of_version_3_may_be_named(tmp_path, program, monkeypatch):
+    named = program(VERSION_3).rename(tmp_path / "registry-3")
+    assert images.version_3() is None
+    monkeypatch.setenv("RUNBOOK_REGISTRY", str(named))
+    assert images.version_3() == images.find(tmp_path, "registry:3.1.1").program == named
+
+
+@pytest.mark.parametrize("says", [None, "registry github.com/docker/distribution 2.8.2+ds1", "registry 3.1.1"])
+def test_without_a_program_of_version_3_its_image_cannot_be_had(tmp_path, program, says):
+    file = program(says)
+    if says is None:
+        file.unlink()
+    assert images.version_3() is None
+    with pytest.raises(
+        images.ImageError, match=r"registry:3\.1\.1 needs a registry program of version 3.*RUNBOOK_REGISTRY"
+    ):
+        images.find(tmp_path, "registry:3.1.1")
+
+
+def test_an_image_built_from_version_3_stays_one(tmp_path, program):
+    file = program(VERSION_3)
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "config.yml").write_text("version: 0.1\n")
+    (folder / "Dockerfile").write_text("FROM registry:3.1.1\nCOPY config.yml /etc/distribution/config.yml\n")
+    images.build(tmp_path, folder, "team/registry-ecs:3")
+    image = images.find(tmp_path, "team/registry-ecs:3")
+    assert (image.program, image.environment) == (file, {"OTEL_TRACES_EXPORTER": "none"})
+    assert image.files["/etc/distribution/config.yml"] == b"version: 0.1\n"
+    file.unlink()
+    with pytest.raises(images.ImageError, match="needs a registry program of version 3"):
+        images.find(tmp_path, "team/registry-ecs:3")
+
+
 @pytest.mark.parametrize(
     "name",
-    ["registry", "registry:3", "registry:2.9", "registry:2@sha256:00", "elasticio/docker-registry-ecs:latest", "../x"],
+    ["registry", "registry:4", "registry:2.9", "registry:2@sha256:00", "elasticio/docker-registry-ecs:latest", "../x"],
 )
 def test_another_image_is_refused_with_those_that_are_known(tmp_path, name):
     with pytest.raises(images.ImageError, match=r"pull access denied.*registry:2\.8\.3"):
