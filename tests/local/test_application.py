@@ -203,7 +203,6 @@ def direct():
     """Requests without the proxies and the CA bundle of the environment, that follow no redirect."""
     with requests.Session() as session:
         session.trust_env = False
-        session.max_redirects = 0
         yield lambda url, **more: session.get(url, allow_redirects=False, timeout=10, **more)
 
 
@@ -227,7 +226,8 @@ def test_two_targets_of_one_instance_share_the_requests(world, direct):
     assert set(names(direct, world, 9).values()) == {3}
     world.deregister(group, (world.first, 32769))
     world.wait(lambda: f"{world.first}:32769" not in names(direct, world), "it gets nothing")
-    assert elbv2.target_health(REGION, group) == {(world.first, 32768): "healthy", (world.second, 32768): "healthy"}
+    stay = {(world.first, 32768): "healthy", (world.second, 32768): "healthy"}
+    world.wait(lambda: elbv2.target_health(REGION, group) == stay, "it has drained")
 
 
 def test_without_a_target_503_and_with_one_that_is_closed_502(world, direct):
@@ -541,7 +541,9 @@ def test_the_forwarded_headers_and_the_invalid_ones(world, direct):
     sent = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "gopher", "Under_Score": "x", "Host": "a.example.com"}
 
     def seen():
-        return dict(line.split(": ", 1) for line in direct(world.at(), headers=sent).text.splitlines())
+        answer = direct(world.at(), headers=sent)
+        assert answer.status_code == 200, answer.text + repr(world.balancers._proxies)
+        return dict(line.split(": ", 1) for line in answer.text.splitlines())
 
     assert seen()["x-forwarded-for"].startswith("192.0.2.1, 127.")
     assert (seen()["x-forwarded-proto"], seen()["x-forwarded-port"]) == ("http", "80")
@@ -615,16 +617,18 @@ def test_an_alias_leads_to_the_balancer_and_numbers_are_shared_with_the_classic_
 
 def test_the_access_log_is_delivered(world, direct, monkeypatch):
     monkeypatch.setattr("runbook.local.access_log.DELIVERED_EVERY", 0.1)
-    world.s3.create_bucket(Bucket="logs", CreateBucketConfiguration={"LocationConstraint": REGION})
+    world.s3.create_bucket(Bucket="registry-access", CreateBucketConfiguration={"LocationConstraint": REGION})
     allow = {
         "Effect": "Allow",
         "Principal": {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"},
         "Action": "s3:PutObject",
-        "Resource": "arn:aws:s3:::logs/alb/AWSLogs/123456789012/*",
+        "Resource": "arn:aws:s3:::registry-access/alb/AWSLogs/123456789012/*",
     }
-    world.s3.put_bucket_policy(Bucket="logs", Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
+    world.s3.put_bucket_policy(
+        Bucket="registry-access", Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    )
     balancer, group = world.balancer(), world.group()
-    where = {"enabled": "true", "bucket": "logs", "prefix": "alb"}
+    where = {"enabled": "true", "bucket": "registry-access", "prefix": "alb"}
     attributes = [{"Key": f"access_logs.s3.{key}", "Value": value} for key, value in where.items()]
     world.elbv2.modify_load_balancer_attributes(LoadBalancerArn=balancer, Attributes=attributes)
     world.listen(balancer, forward(group))
@@ -646,14 +650,16 @@ def test_the_access_log_is_delivered(world, direct, monkeypatch):
 def delivered(world):
     """The lines of all delivered files, whose names are as AWS's."""
     lines = []
-    for each in world.s3.list_objects_v2(Bucket="logs").get("Contents", []):
+    for each in world.s3.list_objects_v2(Bucket="registry-access").get("Contents", []):
         assert re.fullmatch(
             r"alb/AWSLogs/123456789012/elasticloadbalancing/eu-central-1/\d{4}/\d\d/\d\d/123456789012_"
             r"elasticloadbalancing_eu-central-1_app\.registry-alb\.[0-9a-f]+_\d{8}T\d{4}Z_127.0.0.1_[0-9a-f]+\.log\.gz",
             each["Key"],
         )
         lines += (
-            gzip.decompress(world.s3.get_object(Bucket="logs", Key=each["Key"])["Body"].read()).decode().split("\n")
+            gzip.decompress(world.s3.get_object(Bucket="registry-access", Key=each["Key"])["Body"].read())
+            .decode()
+            .split("\n")
         )
     return sorted(filter(None, lines), key=lambda line: line.split()[1])
 

@@ -269,6 +269,6 @@ def _all_attributes(plain):
     def modify_target_group_attributes(self):
         plain(self)
         group = self.elbv2_backend.target_groups[self._get_param("TargetGroupArn")]
-        return ActionResult({"Attributes": [{"Key": key, "Value": value} for key, value in group.attributes.items()]})
+        return ActionResult({"Attributes": group.attributes})
 
     return modify_target_group_attributes
