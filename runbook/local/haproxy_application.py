@@ -228,6 +228,7 @@ def _action(rule: Rule, listener: WantedListener) -> list[str]:
 
 
 def _redirect(wanted: Mapping, listener: WantedListener, mine: str) -> list[str]:
+    """The address says AWS's port, 443: a client here finds it by /_runbook/resolve, as it found this one."""
     own = {"#{protocol}": listener.protocol.lower(), "#{port}": str(listener.port)}
     parts = {
         "Protocol": "#{protocol}",

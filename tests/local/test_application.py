@@ -656,11 +656,8 @@ def delivered(world):
             r"elasticloadbalancing_eu-central-1_app\.registry-alb\.[0-9a-f]+_\d{8}T\d{4}Z_127.0.0.1_[0-9a-f]+\.log\.gz",
             each["Key"],
         )
-        lines += (
-            gzip.decompress(world.s3.get_object(Bucket="registry-access", Key=each["Key"])["Body"].read())
-            .decode()
-            .split("\n")
-        )
+        content = world.s3.get_object(Bucket="registry-access", Key=each["Key"])["Body"].read()
+        lines += gzip.decompress(content).decode().split("\n")
     return sorted(filter(None, lines), key=lambda line: line.split()[1])
 
 
@@ -701,3 +698,31 @@ def test_a_target_that_haproxy_does_not_take_at_once_comes_by_another_process(wo
     world.balancers.step()
     monkeypatch.undo()
     world.wait_state(group, world.first, 32768, "healthy")
+
+
+def test_a_balancer_of_a_running_cloud(cloud, direct):
+    """Through the cloud's own endpoint: made, found by its name, answering, gone."""
+    api, ec2 = cloud.client("elbv2"), cloud.client("ec2")
+    subnets = {each["AvailabilityZone"]: each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]}
+    made = api.create_load_balancer(Name="of-a-cloud", Subnets=list(subnets.values())[:2])["LoadBalancers"][0]
+    to_https = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
+    api.create_listener(
+        LoadBalancerArn=made["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "redirect", "RedirectConfig": to_https}],
+    )
+
+    def status():
+        return next((each for each in cloud.status()["balancers"] if each["name"] == "of-a-cloud"), {})
+
+    cloud.until(lambda: status().get("ports") == [80])
+    api.get_waiter("load_balancer_available").wait(LoadBalancerArns=[made["LoadBalancerArn"]])
+    query = {"name": made["DNSName"], "port": "80"}
+    where = direct(f"{cloud.running.endpoint}/_runbook/resolve", params=query).json()
+    answer = cloud.until(
+        lambda: direct(f"http://{where['address']}:{where['port']}/v2/", headers={"Host": "r.example"})
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (301, "https://r.example:443/v2/")
+    api.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    cloud.until(lambda: not status())

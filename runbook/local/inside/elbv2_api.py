@@ -97,6 +97,7 @@ def install() -> None:
     ELBv2Backend.delete_load_balancer = _with_tags(ELBv2Backend.delete_load_balancer)
     ELBv2Backend.delete_target_group = _with_tags(ELBv2Backend.delete_target_group)
     ELBv2Backend.describe_target_health = _describe_target_health
+    ELBv2Backend.modify_target_group_attributes = _modify_attributes
     ELBv2Backend.modify_listener = _switched(ELBv2Backend.modify_listener)
     FakeListener.__init__ = _without_policy(FakeListener.__init__)
     FakeLoadBalancer.activate = _activate
@@ -260,6 +261,11 @@ def _describe_target_health(self, target_group_arn: str, targets: list[dict]) ->
 def _load_balancer_arns(group: FakeTargetGroup) -> list[str]:
     """DescribeTargetGroups: those whose listeners forward to it now."""
     return list(elbv2.attachments(group.region_name, group.arn))
+
+
+def _modify_attributes(self, target_group_arn: str, attributes: dict[str, str]) -> None:
+    """ModifyTargetGroupAttributes: a deregistration delay of 3600 s, too, which moto refuses."""
+    self.describe_target_groups(None, [target_group_arn], None)[0].attributes.update(attributes)
 
 
 def _all_attributes(plain):
