@@ -146,14 +146,14 @@ def _defaults(wanted: Wanted) -> str:
     idle = wanted.attributes["idle_timeout.timeout_seconds"]
     fields = "\\t".join(LOGGED.values())
     files = "\n".join(f"    errorfile {status} {shown}.http" for status, shown in ANSWERED.items())
-    # idle-close-on-response: a predecessor closes a client's connection with an answer, never between two of them.
+    # AWS keeps a client's HTTP/1.1 connection. HAProxy closes a kept one, without an answer or a line in the log, when
+    # the target fails, where AWS answers 502: here each answer ends its connection (HTTP/2 is not concerned).
     return f"""defaults
     mode http
     log stdout len 8192 format raw local0 info
     log-format "{ACCESS}\\t{fields}"
     option dontlognull
-    option http-server-close
-    option idle-close-on-response
+    option httpclose
     timeout connect 5s
     timeout client {idle}s
     timeout server {idle}s
@@ -228,6 +228,7 @@ def _action(rule: Rule, listener: WantedListener) -> list[str]:
 
 
 def _redirect(wanted: Mapping, listener: WantedListener, mine: str) -> list[str]:
+    """The address says AWS's port, 443: a client here finds it by /_runbook/resolve, as it found this one."""
     own = {"#{protocol}": listener.protocol.lower(), "#{port}": str(listener.port)}
     parts = {
         "Protocol": "#{protocol}",

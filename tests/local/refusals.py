@@ -12,9 +12,9 @@ TRUST = {
 ALLOW = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 
 
-def refused(code, call, /, **params):
+def refused(code, call, /, *arguments, **params):
     with pytest.raises(ClientError) as caught:
-        call(**params)
+        call(*arguments, **params)
     assert caught.value.response["Error"]["Code"] == code, caught.value
     return caught.value.response
 

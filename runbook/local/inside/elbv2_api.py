@@ -97,6 +97,7 @@ def install() -> None:
     ELBv2Backend.delete_load_balancer = _with_tags(ELBv2Backend.delete_load_balancer)
     ELBv2Backend.delete_target_group = _with_tags(ELBv2Backend.delete_target_group)
     ELBv2Backend.describe_target_health = _describe_target_health
+    ELBv2Backend.modify_target_group_attributes = _modify_attributes
     ELBv2Backend.modify_listener = _switched(ELBv2Backend.modify_listener)
     FakeListener.__init__ = _without_policy(FakeListener.__init__)
     FakeLoadBalancer.activate = _activate
@@ -262,6 +263,11 @@ def _load_balancer_arns(group: FakeTargetGroup) -> list[str]:
     return list(elbv2.attachments(group.region_name, group.arn))
 
 
+def _modify_attributes(self, target_group_arn: str, attributes: dict[str, str]) -> None:
+    """ModifyTargetGroupAttributes: a deregistration delay of 3600 s, too, which moto refuses."""
+    self.describe_target_groups(None, [target_group_arn], None)[0].attributes.update(attributes)
+
+
 def _all_attributes(plain):
     """ModifyTargetGroupAttributes answers with all of them."""
 
@@ -269,6 +275,6 @@ def _all_attributes(plain):
     def modify_target_group_attributes(self):
         plain(self)
         group = self.elbv2_backend.target_groups[self._get_param("TargetGroupArn")]
-        return ActionResult({"Attributes": [{"Key": key, "Value": value} for key, value in group.attributes.items()]})
+        return ActionResult({"Attributes": group.attributes})
 
     return modify_target_group_attributes

@@ -10,13 +10,13 @@ from refusals import REGION
 from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook.local import rules
-from runbook.local.inside import acm, elb
+from runbook.local.inside import acm, elb, elbv2_api
 
 
 @pytest.fixture(scope="module")
 def clients():
     """They are made once, while moto listens: making them takes longer than a test."""
-    services = ("acm", "ec2", "ecs", "elb", "iam", "route53", "s3", "secretsmanager")
+    services = ("acm", "ec2", "ecs", "elb", "elbv2", "iam", "route53", "s3", "secretsmanager")
     keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
     with mock_aws():
         session = boto3.Session(region_name=REGION, **keys)
@@ -33,5 +33,7 @@ def aws(clients, unmended, monkeypatch):  # noqa: F811
         rules.install()
         rules.install()
         elb.install()
+        elbv2_api.install()
+        elbv2_api.install()
         acm.install()
         yield clients
