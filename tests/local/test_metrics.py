@@ -82,9 +82,9 @@ def test_requests_are_counted_a_minute_and_per_target(world):
     namespace = "AWS/ApplicationELB"
     assert world.latest(namespace, "RequestCount", LoadBalancer=BALANCER) == 1200
     assert world.latest(namespace, "RequestCountPerTarget", TargetGroup=GROUP) == 600
-    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", **both) == 60
-    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", LoadBalancer=BALANCER) == 60
-    assert world.latest(namespace, "HTTPCode_ELB_5XX_Count", LoadBalancer=BALANCER) == 30
+    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", **both) == 2
+    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", LoadBalancer=BALANCER) == 2
+    assert world.latest(namespace, "HTTPCode_ELB_5XX_Count", LoadBalancer=BALANCER) == 1
     assert world.latest(namespace, "HealthyHostCount", **both) == 2
     world.minute()
     assert world.latest(namespace, "RequestCount", LoadBalancer=BALANCER) == 0
@@ -181,7 +181,7 @@ def test_a_longer_period_takes_the_minutes_together(world):
             "Statistic": "Sum",
             "Period": 300,
             "EvaluationPeriods": 1,
-            "Threshold": 60,
+            "Threshold": 2,
             "TreatMissingData": "notBreaching",
         }
     )
@@ -191,7 +191,7 @@ def test_a_longer_period_takes_the_minutes_together(world):
     assert world.alarm()["StateValue"] == "OK"
     row["elb_5xx"] = 2
     world.minute()
-    assert world.alarm()["StateValue"] == "ALARM", "30 and 30 within five minutes"
+    assert world.alarm()["StateValue"] == "ALARM", "two within five minutes"
     world.minute(4)
     assert world.alarm()["StateValue"] == "OK"
 

@@ -5,7 +5,7 @@ import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from refusals import IMAGE, REGION, refused
 
-from runbook.local.inside import autoscaling, cloudwatch, scaling
+from runbook.local.inside import autoscaling, cloudwatch, launching, scaling
 
 pytestmark = pytest.mark.moto
 
@@ -83,6 +83,15 @@ def test_a_launch_template_from_which_nothing_can_be_launched(aws, auto, subnets
     aws.ec2.create_launch_template(LaunchTemplateName="wrong", LaunchTemplateData=data)
     wrong = group(subnets, LaunchTemplate={"LaunchTemplateName": "wrong"})
     refused("ValidationError", auto.create_auto_scaling_group, **wrong)
+
+
+def test_a_launch_template_that_was_deleted(aws, auto, subnets):
+    auto.create_auto_scaling_group(**group(subnets))
+    aws.ec2.delete_launch_template(LaunchTemplateName="registry")
+    with pytest.raises(launching.LaunchFailed, match="does not exist"):
+        autoscaling.launch(autoscaling.group(REGION, "registry"), "a test wants it")
+    activities = auto.describe_scaling_activities(AutoScalingGroupName="registry", MaxRecords=1)["Activities"]
+    assert activities[0]["StatusCode"] == "Failed"
 
 
 def test_an_image_by_a_public_parameter(aws, auto, subnets):
