@@ -156,9 +156,15 @@ def log_lines(aws, p):
 def test_a_large_image_survives_a_killed_registry_and_a_terminated_node(aws, p):
     """200 MB: a layer is pushed while a registry is killed, and a node is terminated before it is pulled."""
     login, outcome = htpasswd.logins(aws, p)[0], []
-    work = threading.Thread(
-        target=lambda: outcome.append(clients.skopeo_round_trip(aws, p, login, size=67 * 1024 * 1024))
-    )
+
+    def push_and_pull():
+        # Docker tries a push five times; Debian's skopeo gives up at once when it cannot write on.
+        for _ in range(5):
+            outcome.append(clients.skopeo_round_trip(aws, p, login, size=67 * 1024 * 1024))
+            if outcome[-1]:
+                break
+
+    work = threading.Thread(target=push_and_pull)
     work.start()
     wait.wait("the push", lambda: (uploading(aws, p) or None, "not begun"), timeout=60, every=0.1)
     os.kill(next(iter(processes())), signal.SIGKILL)
@@ -168,7 +174,7 @@ def test_a_large_image_survives_a_killed_registry_and_a_terminated_node(aws, p):
     aws.ec2.terminate_instances(InstanceIds=[instance["containerInstances"][0]["ec2InstanceId"]])
     work.join(timeout=300)
     assert outcome, "the round trip has not ended"
-    assert outcome[0].require()
+    assert outcome[-1].require()
     wait.wait("a new node", lambda: (service.verify_service(aws, p) or None, "not yet"), timeout=120, every=0.5)
 
 

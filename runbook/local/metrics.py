@@ -1,8 +1,9 @@
 """CloudWatch: what really happens is measured, in AWS's units, and the alarms are judged by it.
 
 Time is compressed: what AWS measures once a minute is measured here every two seconds, and that counts as a minute, for
-the periods of alarms, too; a count is what it would come to in a whole minute at this rate. A metric's datum keeps the
-time at which it was put, so that one minute of a clock holds thirty.
+the periods of alarms, too. Requests are reported as what they would come to in a whole minute at this rate, for that is
+what a target of requests a minute means; errors are reported as many as there were. A metric's datum keeps the time at
+which it was put, so that one minute of a clock holds thirty.
 """
 
 import os
@@ -19,6 +20,7 @@ from .nodes import Node, Nodes
 MINUTE_SECONDS = 2.0
 KEPT_MINUTES = 1500  # the longest that an alarm may look back is a day
 BALANCER = "AWS/ApplicationELB"
+COUNTERS = ("requests", "target_5xx", "elb_5xx")
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanOrEqualToThreshold": (lambda value, limit: value >= limit, "greater than or equal to"),
     "GreaterThanThreshold": (lambda value, limit: value > limit, "greater than"),
@@ -121,25 +123,23 @@ class Metrics:
         for row in self._counters():
             region, balancer, group = row["region"], row["load_balancer"], row["target_group"]
             both = {"LoadBalancer": balancer, "TargetGroup": group}
-            a_minute = {
-                name: self._grown((balancer, group, name), row[name]) * 60 / seconds
-                for name in ("requests", "target_5xx", "elb_5xx")
-            }
+            grown = {name: self._grown((balancer, group, name), row[name]) for name in COUNTERS}
+            requests = grown["requests"] * 60 / seconds
             cloudwatch.put(metric(region, BALANCER, "HealthyHostCount", **both), row["healthy"], "Count")
             cloudwatch.put(metric(region, BALANCER, "UnHealthyHostCount", **both), row["unhealthy"], "Count")
-            cloudwatch.put(metric(region, BALANCER, "RequestCount", **both), a_minute["requests"], "Count")
+            cloudwatch.put(metric(region, BALANCER, "RequestCount", **both), requests, "Count")
             targets = row["healthy"] or row["unhealthy"]
             if targets:
-                share = a_minute["requests"] / targets
+                share = requests / targets
                 cloudwatch.put(metric(region, BALANCER, "RequestCountPerTarget", **both), share, "None")
                 of = metric(region, BALANCER, "RequestCountPerTarget", TargetGroup=group)
                 cloudwatch.put(of, share, "None")
-            if a_minute["target_5xx"]:
+            if grown["target_5xx"]:
                 of = metric(region, BALANCER, "HTTPCode_Target_5XX_Count", **both)
-                cloudwatch.put(of, a_minute["target_5xx"], "Count")
-            totals[region, balancer, "RequestCount"] += a_minute["requests"]
-            totals[region, balancer, "HTTPCode_Target_5XX_Count"] += a_minute["target_5xx"]
-            totals[region, balancer, "HTTPCode_ELB_5XX_Count"] += a_minute["elb_5xx"]
+                cloudwatch.put(of, grown["target_5xx"], "Count")
+            totals[region, balancer, "RequestCount"] += requests
+            totals[region, balancer, "HTTPCode_Target_5XX_Count"] += grown["target_5xx"]
+            totals[region, balancer, "HTTPCode_ELB_5XX_Count"] += grown["elb_5xx"]
         for (region, balancer, name), count in totals.items():
             if count or name == "RequestCount":  # the others are reported only when there are some
                 cloudwatch.put(metric(region, BALANCER, name, LoadBalancer=balancer), count, "Count")

@@ -32,9 +32,9 @@ ALARM = {
 class World:
     """What is measured, as the test says it, and what CloudWatch makes of it."""
 
-    def __init__(self):
+    def __init__(self, clients):
         self.services, self.groups, self.nodes = [], [], []
-        self.cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+        self.cloudwatch, self.ec2, self.sns, self.sqs = clients
         machines = SimpleNamespace(all=lambda: self.nodes)
         self.metrics = Metrics(machines, lambda: self.services, lambda: self.groups)
 
@@ -55,10 +55,17 @@ class World:
         return self.cloudwatch.describe_alarms()["MetricAlarms"][0]
 
 
-@pytest.fixture
-def world(unmended):  # noqa: F811
+@pytest.fixture(scope="module")
+def clients():
+    """They are made once, while moto listens: making them takes longer than a test."""
     with mock_aws():
-        yield World()
+        return [boto3.client(each, region_name=REGION) for each in ("cloudwatch", "ec2", "sns", "sqs")]
+
+
+@pytest.fixture
+def world(clients, unmended):  # noqa: F811
+    with mock_aws():
+        yield World(clients)
 
 
 def test_cpu_is_a_share_of_what_is_reserved(world):
@@ -82,9 +89,9 @@ def test_requests_are_counted_a_minute_and_per_target(world):
     namespace = "AWS/ApplicationELB"
     assert world.latest(namespace, "RequestCount", LoadBalancer=BALANCER) == 1200
     assert world.latest(namespace, "RequestCountPerTarget", TargetGroup=GROUP) == 600
-    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", **both) == 60
-    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", LoadBalancer=BALANCER) == 60
-    assert world.latest(namespace, "HTTPCode_ELB_5XX_Count", LoadBalancer=BALANCER) == 30
+    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", **both) == 2
+    assert world.latest(namespace, "HTTPCode_Target_5XX_Count", LoadBalancer=BALANCER) == 2
+    assert world.latest(namespace, "HTTPCode_ELB_5XX_Count", LoadBalancer=BALANCER) == 1
     assert world.latest(namespace, "HealthyHostCount", **both) == 2
     world.minute()
     assert world.latest(namespace, "RequestCount", LoadBalancer=BALANCER) == 0
@@ -94,7 +101,7 @@ def test_requests_are_counted_a_minute_and_per_target(world):
 
 
 def test_an_alarm_goes_and_comes_back_and_tells_its_topics(world):
-    sns, sqs = boto3.client("sns", region_name=REGION), boto3.client("sqs", region_name=REGION)
+    sns, sqs = world.sns, world.sqs
     topic = sns.create_topic(Name="alarms")["TopicArn"]
     queue = sqs.create_queue(QueueName="alarms")["QueueUrl"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:alarms")
@@ -181,7 +188,7 @@ def test_a_longer_period_takes_the_minutes_together(world):
             "Statistic": "Sum",
             "Period": 300,
             "EvaluationPeriods": 1,
-            "Threshold": 60,
+            "Threshold": 2,
             "TreatMissingData": "notBreaching",
         }
     )
@@ -191,7 +198,7 @@ def test_a_longer_period_takes_the_minutes_together(world):
     assert world.alarm()["StateValue"] == "OK"
     row["elb_5xx"] = 2
     world.minute()
-    assert world.alarm()["StateValue"] == "ALARM", "30 and 30 within five minutes"
+    assert world.alarm()["StateValue"] == "ALARM", "two within five minutes"
     world.minute(4)
     assert world.alarm()["StateValue"] == "OK"
 
@@ -209,7 +216,7 @@ AGENT = {
 def test_the_disk_of_a_node_with_an_agent(world, tmp_path, monkeypatch, group):
     file = tmp_path / node_agent.CONFIGURATION
     file.parent.mkdir(parents=True)
-    made = boto3.client("ec2", region_name=REGION).run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
+    made = world.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
     instance = made["Instances"][0]["InstanceId"]
     world.nodes = [SimpleNamespace(root=tmp_path, region=REGION, instance_id=instance)]
     monkeypatch.setattr(autoscaling, "group_of", lambda region, instance_id: group)

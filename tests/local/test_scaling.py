@@ -24,10 +24,8 @@ TARGET = {"ServiceNamespace": "ecs", "ResourceId": RESOURCE, "ScalableDimension"
 class World:
     """A service with two policies, and an account in which the test says what is measured."""
 
-    def __init__(self, monkeypatch):
-        for part in ("ecs", "cloudwatch", "autoscaling", "ec2"):
-            setattr(self, part, boto3.client(part, region_name=REGION))
-        self.application = boto3.client("application-autoscaling", region_name=REGION)
+    def __init__(self, clients, monkeypatch):
+        self.ecs, self.cloudwatch, self.autoscaling, self.ec2, self.application = clients
         self.cpu = {"region": REGION, "cluster": "registry", "service": "registry", "cpu_seconds": 0.0}
         self.cpu |= {"reserved_cpu": 1024}
         self.requests = {
@@ -86,11 +84,19 @@ class World:
         return self.cloudwatch.describe_alarms()["MetricAlarms"]
 
 
+@pytest.fixture(scope="module")
+def clients():
+    """They are made once, while moto listens: making them takes longer than a test."""
+    services = ("ecs", "cloudwatch", "autoscaling", "ec2", "application-autoscaling")
+    with mock_aws():
+        return [boto3.client(each, region_name=REGION) for each in services]
+
+
 @pytest.fixture
-def world(unmended, monkeypatch):  # noqa: F811
+def world(clients, unmended, monkeypatch):  # noqa: F811
     with mock_aws():
         ecs_api.patch()
-        yield World(monkeypatch)
+        yield World(clients, monkeypatch)
 
 
 def test_it_scales_out_after_three_minutes_above_the_target_and_in_after_fifteen_below(world):

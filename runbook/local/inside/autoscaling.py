@@ -109,7 +109,7 @@ def _describe_scaling_activities(self: AutoScalingResponse) -> ActionResult:
     backend = self.autoscaling_backend
     found = [_named(backend, name)] if name else list(backend.autoscaling_groups.values())
     seen = [each for group in found for each in _activities(group) if not wanted or each["ActivityId"] in wanted]
-    return ActionResult({"Activities": seen})
+    return ActionResult({"Activities": seen[: self._get_int_param("MaxRecords", ACTIVITIES)]})
 
 
 def _start_instance_refresh(self: AutoScalingResponse) -> ActionResult:

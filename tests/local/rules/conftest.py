@@ -17,12 +17,13 @@ from runbook.local.inside import acm, elb, elbv2_api
 def clients():
     """They are made once, while moto listens: making them takes longer than a test."""
     services = ("acm", "ec2", "ecs", "elb", "elbv2", "iam", "route53", "s3", "secretsmanager")
+    services += ("application-autoscaling", "autoscaling", "cloudwatch", "sns")
     keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
     with mock_aws():
         session = boto3.Session(region_name=REGION, **keys)
         # botocore's own look at bucket names would keep some wrong ones from being sent.
         session.events.unregister("before-parameter-build.s3", validate_bucket_name)
-        return SimpleNamespace(**{each: session.client(each) for each in services})
+        return SimpleNamespace(**{each.replace("-", "_"): session.client(each) for each in services})
 
 
 @pytest.fixture

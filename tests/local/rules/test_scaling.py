@@ -1,11 +1,10 @@
 """What AWS refuses of (Application) Auto Scaling and CloudWatch: AWS's error code, and that the right call passes."""
 
-import boto3
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from refusals import IMAGE, REGION, refused
 
-from runbook.local.inside import autoscaling, cloudwatch, scaling
+from runbook.local.inside import autoscaling, cloudwatch, launching, scaling
 
 pytestmark = pytest.mark.moto
 
@@ -19,14 +18,14 @@ LABEL = "app/registry/1f/targetgroup/registry/2f"
 
 @pytest.fixture
 def auto(aws):
-    """Clients for what scales, and a launch template."""
+    """A client for Auto Scaling, and a launch template."""
     autoscaling.install()
     cloudwatch.install()
     scaling.install()
     aws.ec2.create_launch_template(
         LaunchTemplateName="registry", LaunchTemplateData={"ImageId": IMAGE, "InstanceType": "t3.small"}
     )
-    return boto3.client("autoscaling", region_name=REGION)
+    return aws.autoscaling
 
 
 @pytest.fixture
@@ -83,6 +82,15 @@ def test_a_launch_template_from_which_nothing_can_be_launched(aws, auto, subnets
     aws.ec2.create_launch_template(LaunchTemplateName="wrong", LaunchTemplateData=data)
     wrong = group(subnets, LaunchTemplate={"LaunchTemplateName": "wrong"})
     refused("ValidationError", auto.create_auto_scaling_group, **wrong)
+
+
+def test_a_launch_template_that_was_deleted(aws, auto, subnets):
+    auto.create_auto_scaling_group(**group(subnets))
+    aws.ec2.delete_launch_template(LaunchTemplateName="registry")
+    with pytest.raises(launching.LaunchFailed, match="does not exist"):
+        autoscaling.launch(autoscaling.group(REGION, "registry"), "a test wants it")
+    activities = auto.describe_scaling_activities(AutoScalingGroupName="registry", MaxRecords=1)["Activities"]
+    assert activities[0]["StatusCode"] == "Failed"
 
 
 def test_an_image_by_a_public_parameter(aws, auto, subnets):
@@ -159,7 +167,7 @@ def application(aws, auto):
     container = {"name": "registry", "image": "registry:2.8.3", "memory": 512, "essential": True}
     aws.ecs.register_task_definition(family="registry", containerDefinitions=[container])
     aws.ecs.create_service(cluster="registry", serviceName="registry", taskDefinition="registry", desiredCount=1)
-    return boto3.client("application-autoscaling", region_name=REGION)
+    return aws.application_autoscaling
 
 
 def policy(metric="ECSServiceAverageCPUUtilization", label=None, value=60):
@@ -234,16 +242,16 @@ ALARM = {
         {"TreatMissingData": "good"},
     ],
 )
-def test_a_wrong_alarm(auto, change):
-    client = boto3.client("cloudwatch", region_name=REGION)
+def test_a_wrong_alarm(aws, auto, change):
+    client = aws.cloudwatch
     refused("ValidationError", client.put_metric_alarm, **ALARM | change)
     client.put_metric_alarm(**ALARM)
     (made,) = client.describe_alarms()["MetricAlarms"]
     assert made["AlarmArn"] == f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:disk"
 
 
-def test_nothing_is_delivered_out_of_this_computer(auto):
-    sns = boto3.client("sns", region_name=REGION)
+def test_nothing_is_delivered_out_of_this_computer(aws):
+    sns = aws.sns
     topic = sns.create_topic(Name="alarms")["TopicArn"]
     refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="https", Endpoint="https://example.com")
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
