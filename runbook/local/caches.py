@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import sandbox
 from .authority import Authority, write_secret
-from .inside import elasticache
+from .inside import elasticache, elasticache_api
 from .inside.cache_parameters import NODE_TYPES
 from .inside.elasticache import Wanted
 from .state import CloudError, Place
@@ -60,7 +60,7 @@ class Caches:
     def __init__(self, place: Place):
         self._place = place
         self._servers: dict[tuple[str, str], Server] = {}
-        elasticache.install()
+        elasticache_api.install()
 
     def step(self) -> None:
         groups = {(group.region, group.name): group for group in elasticache.wanted()}

@@ -13,15 +13,13 @@ import logging
 import os
 import secrets
 import selectors
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from .answers import Answer, Handler, NoAnswer, Server, failed, refused
 from .inside import credentials, metadata
 from .inside.credentials import Lent, NotAssumed
 from .nodes import Node, Nodes
@@ -37,18 +35,6 @@ RENEWED_BEFORE = min(300, CREDENTIAL_SECONDS / 3)
 LONGEST_TOKEN = 21600
 TOKEN, TTL = "X-aws-ec2-metadata-token", "X-aws-ec2-metadata-token-ttl-seconds"
 SELECT_SECONDS = 0.5
-
-
-class NoAnswer(Exception):
-    """The connection ends without an answer, as one whose packets do not come as far as the asker."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    text: str
-    status: int = 200
-    kind: str = "text/plain"
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,7 +167,7 @@ class Service:
                 self._selector.unregister(server)
             server.server_close()
 
-    def _metadata(self, asked: "Handler", hops: int) -> Answer:
+    def _metadata(self, asked: Handler, hops: int) -> Answer:
         """EC2 user guide, "How Instance Metadata Service Version 2 works"."""
         options = metadata.options(self._node.region, self._node.instance_id)
         if not options.enabled or "X-Forwarded-For" in asked.headers:
@@ -197,7 +183,7 @@ class Service:
             return failed(HTTPStatus.UNAUTHORIZED)
         return self._tell(asked.path)
 
-    def _token(self, asked: "Handler") -> Answer:
+    def _token(self, asked: Handler) -> Answer:
         seconds = asked.headers.get(TTL, "")
         if not seconds.isdecimal() or not 1 <= int(seconds) <= LONGEST_TOKEN:
             return failed(HTTPStatus.BAD_REQUEST)
@@ -257,7 +243,7 @@ class Service:
         found = {"Code": "Success", "LastUpdated": now(), "Type": "AWS-HMAC"}
         return Answer(json.dumps(found | keys(lent), indent=2))
 
-    def _task(self, asked: "Handler") -> Answer:
+    def _task(self, asked: Handler) -> Answer:
         """ECS developer guide, "Amazon ECS task IAM role"; errors in the words of the ECS agent."""
         task = self._tasks.get(asked.path.removeprefix("/v2/credentials/"))
         if asked.command != "GET":
@@ -272,59 +258,6 @@ class Service:
         except NotAssumed as error:
             return refused("AccessDeniedException", f"ECS was u{str(error)[1:]}", HTTPStatus.INTERNAL_SERVER_ERROR)
         return Answer(json.dumps({"RoleArn": lent.role_arn} | keys(lent)), kind="application/json")
-
-
-class Server(ThreadingHTTPServer):
-    """One address; what asks there is answered by `answer`, each in a thread of its own."""
-
-    daemon_threads = True
-    block_on_close = False
-    timeout = 0
-
-    def __init__(self, address: tuple[str, int], answer: Callable[["Handler"], Answer]):
-        self.answer = answer
-        super().__init__(address, Handler)
-
-    def server_bind(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_name, self.server_port = self.server_address
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Says nothing on the cloud's log: a path of the credential endpoint is a secret."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = 10
-    server_version, sys_version = "EC2ws", ""
-
-    def answer(self) -> None:
-        self.close_connection, self.path = True, self.path.partition("?")[0]
-        try:
-            answer = self.server.answer(self)
-        except NoAnswer:
-            return
-        body = answer.text.encode()
-        self.send_response(answer.status)
-        sent = {"Content-Type": answer.kind, "Content-Length": str(len(body)), "Connection": "close"}
-        for name, value in (*sent.items(), *answer.headers):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_PUT = answer
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-def failed(status: HTTPStatus) -> Answer:
-    return Answer(f"{int(status)} - {status.phrase}", int(status))
-
-
-def refused(code: str, message: str, status: HTTPStatus) -> Answer:
-    body = {"code": code, "message": message, "HTTPErrorCode": int(status)}
-    return Answer(json.dumps(body), int(status), "application/json")
 
 
 def keys(lent: Lent) -> dict[str, str]:
