@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 from . import haproxy, rules, sandbox, state
 from .authority import Authority
 from .balancer import Balancers
-from .inside import launches, s3
+from .inside import s3
 from .nodes import Nodes
 from .scheduler import Scheduler
 from .ssm import Commands
@@ -68,7 +68,6 @@ def main(port: int, lock: int) -> int:
 
     rules.install()
     s3.install()
-    launches.install()
     nodes = Nodes(place)
     scheduler = Scheduler(place, nodes)
     balancers = Balancers(place, nodes)
