@@ -1,12 +1,16 @@
 """What AWS does on its own while the runbook waits, where moto does not: agents join, groups balance and end."""
 
 import base64
+import functools
 import time
 from types import SimpleNamespace
 
 from moto.autoscaling.models import FakeAutoScalingGroup, InstanceState
 from moto.backends import get_backend
 from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
+from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -19,6 +23,8 @@ def install(monkeypatch):
     monkeypatch.setattr(SimpleSystemManagerResponse, "describe_instance_information", lambda s: agents.ping(s), False)
     monkeypatch.setattr(FakeAutoScalingGroup, "replace_autoscaling_group_instances", _launch_balanced)
     monkeypatch.setattr(InstanceState, "launch_template", property(_launched_from))
+    monkeypatch.setattr(InstanceBackend, "run_instances", _resolving(InstanceBackend.run_instances))
+    monkeypatch.setattr(LaunchTemplateVersion, "user_data", property(_template_user_data))
     return agents
 
 
@@ -81,3 +87,22 @@ def _launch_balanced(
 def _launched_from(state):
     template = state.auto_scaling_group.ec2_launch_template
     return {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "Version": str(state.version)}
+
+
+def _resolving(plain):
+    """`resolve:ssm:PARAMETER` is the image that the parameter names at the time of the launch."""
+
+    @functools.wraps(plain)
+    def run_instances(self, image_id, *args, **kwargs):
+        if image_id.startswith("resolve:ssm:"):
+            parameters = get_backend("ssm")[self.account_id][self.region_name]
+            image_id = parameters.get_parameter(image_id.removeprefix("resolve:ssm:")).value
+        return plain(self, image_id, *args, **kwargs)
+
+    return run_instances
+
+
+def _template_user_data(version):
+    """moto's own fails on the plain text that CreateLaunchTemplateVersion has put there."""
+    given = version.data.get("UserData")
+    return Base64EncodedString(given) if isinstance(given, str) else given

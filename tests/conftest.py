@@ -15,7 +15,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.s3.models import FakeBucket
 
 import runbook
-from runbook.local.inside import launches, s3
+from runbook.local.inside import s3
 from runbook.session import _READS
 
 # AWS's own policies for what a node runs: moto reads all 1,400 of them anew (half a second) in every test otherwise.
@@ -60,7 +60,6 @@ def account(monkeypatch):
     monkeypatch.setattr(amis, "load_resource", _ecs_images)
     monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
     s3.install()
-    launches.install()
 
 
 @pytest.fixture

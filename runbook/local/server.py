@@ -26,7 +26,7 @@ from .authority import Authority
 from .balancer import Balancers
 from .caches import Caches
 from .groups import Groups
-from .inside import acm_requests, credentials, ecs, launches, s3
+from .inside import acm_requests, credentials, ecs, s3
 from .metadata import Metadata
 from .metrics import Metrics
 from .nodes import Nodes
@@ -77,7 +77,6 @@ def main(port: int, lock: int) -> int:
 
     rules.install()
     s3.install()
-    launches.install()
     credentials.install()
     authority = Authority(home)
     addresses = [place.balancer_address(k) for k in range(1, BALANCERS + 1)]
