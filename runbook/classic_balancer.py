@@ -20,7 +20,6 @@ DRAINING = 300  # seconds in which a node that leaves may finish its pushes
 # TLS 1.2 and no older: https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-policy-table.html
 TLS_POLICY = "ELBSecurityPolicy-TLS-1-2-2017-01"
 _POLICY_NAME = "runbook-TLS-1-2-2017-01"  # a policy cannot be changed: another TLS_POLICY needs another name
-_SUBNETS = "the default subnet of each availability zone"
 _IN_SERVICE_WITHIN = 300  # seconds
 
 
@@ -29,7 +28,7 @@ def want_balancer(p: Params, *, nodes: tuple[str, ...] = ()) -> Document:
     return Document(
         LoadBalancerName=p.balancer_name,
         Scheme="internet-facing",
-        Subnets=_SUBNETS,
+        Subnets=_subnets(p),
         SecurityGroups=[p.balancer_group],
         Listeners={
             str(PORT): {
@@ -74,7 +73,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
     return Document(
         LoadBalancerName=p.balancer_name,
         Scheme=found["Scheme"],
-        Subnets=_SUBNETS if set(found["Subnets"]) == set(vpc.balancer_subnets(aws, p).values()) else "other subnets",
+        Subnets=_subnets(p) if set(found["Subnets"]) == set(_subnet_ids(aws, p)) else "other subnets",
         SecurityGroups=_group_names(aws, found["SecurityGroups"]),
         Listeners=listeners,
         ListenerPorts=sorted(int(port) for port in listeners),
@@ -125,6 +124,15 @@ def destroy_balancer(aws: AWS, p: Params) -> Changes:
 
 def _title(p: Params) -> str:
     return f"load balancer {p.balancer_name}"
+
+
+def _subnets(p: Params) -> str:
+    default = p.vpc == "default" and not p.balancer_subnets
+    return f"the {'default' if default else 'named'} subnet of each availability zone"
+
+
+def _subnet_ids(aws: AWS, p: Params) -> list[str]:
+    return list(vpc.balancer_subnets(aws, p).values())
 
 
 def _describe(aws: AWS, p: Params) -> dict | None:
@@ -179,8 +187,7 @@ def _needed(aws: AWS, p: Params) -> dict:
     ):
         if not there:
             raise StepFailed(f"{_title(p)} needs {what}, which is not there; run notebook {notebook} first")
-    subnets = list(vpc.balancer_subnets(aws, p).values())
-    return {"certificate": certificate, "group": group, "nodes": nodes, "subnets": subnets}
+    return {"certificate": certificate, "group": group, "nodes": nodes, "subnets": _subnet_ids(aws, p)}
 
 
 def _payload(p: Params, certificate: str) -> dict:

@@ -3,7 +3,7 @@
 ACM looks for the record again at each renewal, so it stays as long as the certificate does.
 """
 
-import hashlib
+import uuid
 
 from . import acm, zones
 from .errors import StepFailed
@@ -34,7 +34,7 @@ def find_certificate(aws: AWS, p: Params) -> Document | None:
         Key=acm.key(found),
         Status=found["Status"],
         Content=_CONTENT,
-        Validation=_in_zone(p) if _is_recorded(aws, p, found) else "no record for it in the zone",
+        Validation=_in_zone(p) if _in_route53(aws, p, _proof(found)) else "no record for it in the zone",
         Valid=acm.valid(found.get("NotAfter")),
     )
 
@@ -48,14 +48,13 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     report = compare(title, want_certificate(p), find_certificate(aws, p))
     if report:
         return report.changes.done
-    zones.needed(aws, p)
-    found = acm.find(aws, p)
+    zone, found = zones.needed(aws, p), acm.find(aws, p)
     if found is None or found["Status"] in acm.DEAD:
         found = _request(aws, p)
     arn = found["CertificateArn"]
     record = wait(title, lambda: _asked_for(aws, arn), timeout=120, every=1)
-    if not _is_recorded(aws, p, found | {"DomainValidationOptions": [{"ResourceRecord": record}]}):
-        zones.submit(aws, zones.needed(aws, p), changes=[("UPSERT", _record(record))])
+    if _in_route53(aws, p, record) is None:
+        zones.submit(aws, zone, changes=[("UPSERT", _record(record))])
     wait(title, lambda: _issued(aws, p, arn), timeout=_ISSUED_WITHIN, every=2)
     return report.changes.done
 
@@ -88,15 +87,17 @@ def _in_zone(p: Params) -> str:
 
 
 def _request(aws: AWS, p: Params) -> dict:
-    """A new request in place of those that failed. Its token makes one of two that follow each other within an hour,
-    and differs from that of a request that came to nothing."""
+    """A new request, in place of those that failed.
+
+    Its token makes one of a call and its retries. It is a new one each time: for an hour ACM answers a known token with
+    the certificate that it made then, also when that one has failed or is deleted.
+    """
     dead = [each["CertificateArn"] for each in acm.requested(aws, p) if each["Status"] in acm.DEAD]
-    token = hashlib.sha256(" ".join([p.domain, p.name, *sorted(dead)]).encode()).hexdigest()[:32]
     arn = aws.acm.request_certificate(
         DomainName=p.domain,
         ValidationMethod="DNS",
         KeyAlgorithm="RSA_2048",
-        IdempotencyToken=token,
+        IdempotencyToken=uuid.uuid4().hex,
         Tags=[{"Key": key, "Value": value} for key, value in p.tags.items()],
     )["CertificateArn"]
     for each in dead:
@@ -125,9 +126,9 @@ def _asked_for(aws: AWS, arn: str) -> tuple[dict | None, str]:
     return proof, "ACM names the record" if proof else "ACM has not named its record yet"
 
 
-def _in_route53(aws: AWS, p: Params, found: dict) -> tuple[str, dict] | None:
+def _in_route53(aws: AWS, p: Params, proof: dict | None) -> tuple[str, dict] | None:
     """The zone, and the record in it that says exactly what ACM asks for."""
-    zone, proof = zones.find(aws, p), _proof(found)
+    zone = zones.find(aws, p)
     if zone is None or proof is None:
         return None
     for record in zones.records(aws, zone, name=proof["Name"].rstrip(".").lower()):
@@ -135,10 +136,6 @@ def _in_route53(aws: AWS, p: Params, found: dict) -> tuple[str, dict] | None:
         if record["Type"] == proof["Type"] and values == [proof["Value"].rstrip(".")]:
             return zone, record
     return None
-
-
-def _is_recorded(aws: AWS, p: Params, found: dict) -> bool:
-    return _in_route53(aws, p, found) is not None
 
 
 def _issued(aws: AWS, p: Params, arn: str) -> tuple[bool | None, str]:
@@ -174,13 +171,13 @@ def _released(aws: AWS, arn: str) -> tuple[bool | None, str]:
 
 def _delete_record(aws: AWS, p: Params, certificate: dict) -> None:
     """ACM asks for the same record for each certificate of one name, so one that another needs stays."""
-    there = _in_route53(aws, p, certificate)
+    asked = _proof(certificate)
+    there = _in_route53(aws, p, asked)
     if there is None:
         return
     for other in acm.everything(aws):
         if other["CertificateArn"] != certificate["CertificateArn"]:
-            proof = _proof(acm.described(aws, other["CertificateArn"]) or {})
-            if proof == _proof(certificate):
+            if _proof(acm.described(aws, other["CertificateArn"]) or {}) == asked:
                 return
     zone, record = there
     zones.submit(aws, zone, changes=[("DELETE", record)])
