@@ -176,8 +176,8 @@ def _delete_record(aws: AWS, p: Params, certificate: dict) -> None:
     if there is None:
         return
     for other in acm.everything(aws):
-        if other["CertificateArn"] != certificate["CertificateArn"]:
-            if _proof(acm.described(aws, other["CertificateArn"]) or {}) == asked:
-                return
+        arn = other["CertificateArn"]
+        if arn != certificate["CertificateArn"] and _proof(acm.described(aws, arn) or {}) == asked:
+            return
     zone, record = there
     zones.submit(aws, zone, changes=[("DELETE", record)])
