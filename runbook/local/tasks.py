@@ -178,6 +178,8 @@ class Tasks:
         if ecs.waits_for_targets(run.task):
             run.task.last_status = "DEACTIVATING"
             return
+        if run.task.last_status == "DEACTIVATING":
+            run.task.last_status = "STOPPING"
         for name, container in run.containers.items():
             if dependencies.may_stop(name, run.task.definition.container_definitions, run.containers):
                 container.stop()
