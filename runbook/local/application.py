@@ -46,7 +46,7 @@ class Application(Proxy):
         self._converge(balancer, servers)
         for group in balancer.groups:
             self._sums.setdefault(group.arn, Counter())
-        if self._dead() or self._look_now():
+        if self._dead() or (self._answers() and self._look_now()):
             self._look(balancer, other)
         for entry in self._log.read(balancer):
             self._count(entry)
@@ -85,7 +85,7 @@ class Application(Proxy):
                 for port, files in pems.items():
                     if not files:
                         self._error = f"the certificate of listener {port} is gone"
-        elif self._process:
+        elif self._answers():
             self._change({(arn, each.name): each for arn, found in servers.items() for each in found})
 
     def _pems(self, balancer: elbv2.Wanted) -> dict[int, tuple[str, ...]]:

@@ -97,8 +97,9 @@ def configuration(balancer: Balancer) -> str:
 
 
 def common() -> str:
-    """The section of the process itself."""
+    """The section of the process itself; of two threads that log at the same time one loses its line."""
     return f"""global
+    nbthread 1
     stats socket unix@{STATS} mode 600 level admin expose-fd listeners
     stats timeout 5s
     server-state-file {STATE}

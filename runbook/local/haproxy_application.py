@@ -220,9 +220,10 @@ def _action(rule: Rule, listener: WantedListener) -> list[str]:
         body = word(fixed["MessageBody"]) if fixed.get("MessageBody") else None
         shown = f" content-type {fixed.get('ContentType', 'text/plain')} string {body}" if body else ""
         return [f"    http-request return status {fixed['StatusCode']}{shown} hdr Server {SERVER} if {mine}"]
+    # A process that is told to finish counts no server of its back ends as usable, but uses them.
     # "Routing": when no target of the group is healthy, requests go to all of them.
     return [
-        f"    use_backend {open_back(rule.group)} if {mine} {{ nbsrv({back(rule.group)}) eq 0 }}",
+        f"    use_backend {open_back(rule.group)} if {mine} {{ nbsrv({back(rule.group)}) eq 0 }} !{{ stopping }}",
         f"    use_backend {back(rule.group)} if {mine}",
     ]
 
@@ -280,7 +281,7 @@ def _open(group: WantedGroup, servers: tuple[Server, ...]) -> str:
         f"backend {name}",
         f"    balance {ALGORITHMS[group.algorithm]}",
         f"    http-request return status 503 content-type text/html string {word(page(503))} hdr Server {SERVER}"
-        f" if {{ nbsrv({name}) eq 0 }}",
+        f" if {{ nbsrv({name}) eq 0 }} !{{ stopping }}",
     ]
     lines += [f"    server {_where(each)}{open_options(group)}{_weight(each)}" for each in servers]
     return "\n".join([*lines, ""])

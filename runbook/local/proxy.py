@@ -37,6 +37,7 @@ class Proxy:
         self._folder = folder
         self._output = output
         self._process: subprocess.Popen | None = None
+        self._answering: subprocess.Popen | None = None
         self._finishing: list[subprocess.Popen] = []
         self._running: str | None = None
         self._refused: str | None = None
@@ -142,6 +143,15 @@ class Proxy:
             return False
         self._next_look = time.monotonic() + LOOK_EVERY
         return True
+
+    def _answers(self) -> bool:
+        """Whether it is the present process that answers on the stats socket, no longer its predecessor."""
+        process = self._process
+        if process is None:
+            return False
+        if self._answering is not process and f"Pid: {process.pid}" in self._ask("show info").splitlines():
+            self._answering = process
+        return self._answering is process
 
     def _ask(self, command: str) -> str:
         """HAProxy's answer on its stats socket; "" while it does not answer."""
