@@ -72,7 +72,7 @@ def destroy_certificate(aws: AWS, p: Params) -> Changes:
     title, found = _title(p), acm.requested(aws, p)
     for certificate in found:
         arn = certificate["CertificateArn"]
-        wait(title, lambda arn=arn: _released(aws, arn), timeout=1200, every=3)
+        # In use somewhere for good, it would miss its record: `ensure` writes that again.
         _delete_record(aws, p, certificate)  # before the certificate, by which alone the record can be told
         acm.delete(aws, arn, title=title)
     return destroyed(title, bool(found))
@@ -163,21 +163,15 @@ _REMEDIES = {
 }
 
 
-def _released(aws: AWS, arn: str) -> tuple[bool | None, str]:
-    found = acm.described(aws, arn)
-    users = found.get("InUseBy", []) if found else []
-    return (None, "still in use by a balancer") if users else (True, "in use by nobody")
-
-
 def _delete_record(aws: AWS, p: Params, certificate: dict) -> None:
     """ACM asks for the same record for each certificate of one name, so one that another needs stays."""
     asked = _proof(certificate)
     there = _in_route53(aws, p, asked)
     if there is None:
         return
-    for other in acm.everything(aws):
-        arn = other["CertificateArn"]
-        if arn != certificate["CertificateArn"] and _proof(acm.described(aws, arn) or {}) == asked:
-            return
+    others = [each["CertificateArn"] for each in acm.everything(aws)]
+    others.remove(certificate["CertificateArn"])
+    if any(_proof(acm.described(aws, arn) or {}) == asked for arn in others):
+        return
     zone, record = there
     zones.submit(aws, zone, changes=[("DELETE", record)])

@@ -9,8 +9,9 @@ import time
 import pytest
 from account import dump
 
-from runbook import clients, former, htpasswd, image, load, local, plan, registry, service, traffic, wait
+from runbook import clients, former, htpasswd, image, load, local, plan, registry, service, task, traffic, wait
 from runbook.errors import StepFailed
+from runbook.local import images
 
 pytestmark = pytest.mark.embedded
 
@@ -231,15 +232,17 @@ def desired(aws, p):
     return aws.ecs.describe_services(cluster=p.cluster_name, services=[p.service_name])["services"][0]["desiredCount"]
 
 
-def test_a_revision_that_cannot_start_is_rolled_back_with_the_reason(aws, p):
+def test_a_revision_that_cannot_start_is_rolled_back_with_the_reason(aws, p, home, tmp_path):
+    (tmp_path / "Dockerfile").write_text(f"FROM {p.image}\nCOPY config.yml /etc/docker/registry/config.yml\n")
+    (tmp_path / "config.yml").write_text("version: 9.9\n")
+    images.build(home, tmp_path, "registry-broken:1")
+    broken = load({**p.model_dump(), "image": "registry-broken:1", "configured_by": "image"})
     login = htpasswd.logins(aws, p)[0]
-    broken = load({**p.model_dump(), "bucket": "no-such-bucket-anywhere"})
-    from runbook import task
-
     task.ensure_task(aws, broken)
     with traffic.watch(aws, p, login) as seen, pytest.raises(StepFailed) as error:
         service.ensure_service(aws, broken)
-    assert "last log lines" in str(error.value) or "health checks" in str(error.value)
+    assert "unsupported version" in str(error.value)
+    assert "circuit breaker" in str(error.value) or "rolled back" in str(error.value)
     assert seen.report.require()
 
 
