@@ -79,8 +79,11 @@ def _run(options: argparse.Namespace) -> int:
 
     p = load(options.params)
     aws = plan.start(p)
-    folder, results = headless.run(p)
+    note = plan.emulated(p)
+    folder, results = headless.run(p, note=note)
     print(f"\nreport    {folder}/report.md")
+    if note:
+        print(f"emulated  {note}")
     if not all(result.ok for result in results):
         print("The run stopped. Mend what the last line says, then run the same command again.", file=sys.stderr)
         return EXIT_FAILED

@@ -34,8 +34,10 @@ def notebooks() -> list[Path]:
     return sorted(paths.NOTEBOOKS.glob("0[0-9]_*.ipynb"))
 
 
-def run(p: Params, stream=None) -> tuple[Path, list[Result]]:
+def run(p: Params, stream=None, *, note: str = "") -> tuple[Path, list[Result]]:
     """Execute every notebook in turn until one fails. Returns the run's folder and the results so far.
+
+    `note` is a sentence for the report on what was emulated.
 
     The folder holds the executed notebooks (the failed one too, as far as it came), report.md and report.json.
     """
@@ -56,7 +58,7 @@ def run(p: Params, stream=None) -> tuple[Path, list[Result]]:
                 if not results[-1].ok:
                     break
     finally:
-        _report(folder, p, results)
+        _report(folder, p, results, note)
     return folder, results
 
 
@@ -189,10 +191,10 @@ class _Line:
         self._stream.flush()
 
 
-def _report(folder: Path, p: Params, results: list[Result]) -> None:
+def _report(folder: Path, p: Params, results: list[Result], note: str) -> None:
     """report.json for programs, report.md for people; both without secrets, as the params hold only references."""
     content = {"deployment": p.name, "params": p.model_dump(mode="json"), "results": [asdict(r) for r in results]}
-    content["emulated"] = p.cloud == "embedded"
+    content |= {"emulated": p.cloud == "embedded", "note": note}
     (folder / "report.json").write_text(json.dumps(content, indent=2) + "\n")
     rows = [
         f"| [{r.notebook}]({r.notebook}.ipynb) | {'ok' if r.ok else 'failed'} | {r.seconds} | {_in_table(r.why)} |"
@@ -203,7 +205,14 @@ def _report(folder: Path, p: Params, results: list[Result]) -> None:
         if p.cloud == "embedded"
         else "AWS"
     )
-    text = [f"# Run of {p.source} on {where}", "", "| notebook | result | seconds | why |", "|---|---|---|---|", *rows]
+    text = [
+        f"# Run of {p.source} on {where}",
+        "",
+        *([note, ""] if note else []),
+        "| notebook | result | seconds | why |",
+        "|---|---|---|---|",
+        *rows,
+    ]
     (folder / "report.md").write_text("\n".join(text) + "\n")
 
 

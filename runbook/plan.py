@@ -97,6 +97,15 @@ def start(p: Params) -> AWS:
     return connect(p)
 
 
+def emulated(p: Params) -> str:
+    """What plays the registry on the embedded cloud, in a sentence; empty on AWS."""
+    if p.cloud == "aws":
+        return ""
+    from .local import images, state
+
+    return images.stand_in(state.home(), p.image)
+
+
 def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
     """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
     reader = aws.read_only()

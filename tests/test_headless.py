@@ -29,7 +29,7 @@ def notebook(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, "NOTEBOOKS", folder)
         monkeypatch.setenv("RUNBOOK_RUNS", str(tmp_path / "runs"))
         stream = io.StringIO()
-        out, results = headless.run(load("blog"), stream)
+        out, results = headless.run(load("blog"), stream, note="registry:2 is played by another.")
         return out, results, stream.getvalue()
 
     return run
@@ -41,6 +41,7 @@ def test_good_notebooks_are_ok_and_recorded(notebook):
     assert printed.count(" ok\n") == 2
     assert (folder / "00_one.ipynb").exists()
     assert "| [00_one](00_one.ipynb) | ok |" in (folder / "report.md").read_text()
+    assert "registry:2 is played by another." in (folder / "report.md").read_text()
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
