@@ -89,10 +89,13 @@ def test_an_own_image_needs_its_own_configuration():
         load(changed(image="registry-ecs:1"))
 
 
-def test_derived_names_fit_a_load_balancer():
-    p = load(changed(name="a" * 24))
-    for name in (p.balancer_name, p.balancer_group, p.node_group, p.node_role):
-        assert len(name) <= 32 or name == p.balancer_group
+def test_derived_names_fit_the_limits_of_aws():
+    for p in (load(changed(name="a" * 24)), load({**load("production").model_dump(), "name": "a" * 24})):
+        assert len(p.balancer_name) <= 32
+        assert len(p.target_group_name) <= 32
+        assert len(p.cache_name) <= 40
+        assert max(map(len, (p.node_role, p.execution_role, p.task_role, p.user_name))) <= 64
+        assert not p.capacity_provider_name.startswith(("aws", "ecs", "fargate"))
 
 
 def test_the_certificate_folder_is_below_the_home_unless_absolute(monkeypatch, tmp_path):
