@@ -52,7 +52,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         Type=found["Type"],
         Scheme=found["Scheme"],
         Subnets=_SUBNETS if _subnet_ids(found) == set(_subnets(aws, p)) else "other subnets",
-        SecurityGroups=_group_names(aws, found["SecurityGroups"]),
+        SecurityGroups=vpc.group_names(aws, found["SecurityGroups"]),
         Attributes={each["Key"]: each["Value"] for each in attributes["Attributes"]},
         Listeners=seen,
         ListenerPorts=sorted(int(port) for port in seen),
@@ -137,12 +137,6 @@ def _describe(aws: AWS, p: Params) -> dict | None:
     if {"Key": "runbook:deployment", "Value": p.name} not in tags:
         raise NotOurs(_title(p), p)
     return balancer
-
-
-def _group_names(aws: AWS, ids: list[str]) -> list[str]:
-    filters = [{"Name": "group-id", "Values": ids}]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    return sorted(group["GroupName"] for group in found)
 
 
 def _needed(aws: AWS, p: Params) -> dict:

@@ -69,7 +69,7 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
         AtRestEncryptionEnabled=found.get("AtRestEncryptionEnabled", False),
         AutoMinorVersionUpgrade=member.get("AutoMinorVersionUpgrade"),
         SnapshotRetentionLimit=found.get("SnapshotRetentionLimit", 0),
-        SecurityGroups=_group_names(aws, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
+        SecurityGroups=vpc.group_names(aws, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
         **cache_groups.attached(p, groups, member),
         Status=found["Status"],
         Endpoint="there" if elasticache.endpoint(aws, p) else "not there yet",
@@ -147,12 +147,6 @@ def _member(aws: AWS, group: dict) -> dict:
         if found:
             return found["CacheClusters"][0]
     return {}
-
-
-def _group_names(aws: AWS, ids: list[str]) -> list[str]:
-    filters = [{"Name": "group-id", "Values": ids}]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    return sorted(group["GroupName"] for group in found)
 
 
 def _must_be_replaced(wanted: Document, found: Document) -> bool:

@@ -29,7 +29,7 @@ def tags(p):
 
 def make_group(aws, name, tags):
     specification = {"ResourceType": "security-group", "Tags": tags}
-    given = {"GroupName": name, "Description": "balancer", "VpcId": vpc.default_vpc(aws)}
+    given = {"GroupName": name, "Description": "balancer", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**given, TagSpecifications=[specification])["GroupId"]
 
 
@@ -153,7 +153,7 @@ def test_from_nothing_then_nothing_to_write(ready, p):
     assert not balancer.ensure_balancer(ready.read_only(), p)
     report = balancer.verify_balancer(ready.read_only(), p).require()
     found, group = described(ready, p), target_groups.find(ready, p)
-    assert {zone["SubnetId"] for zone in found["AvailabilityZones"]} == set(vpc.subnets(ready))
+    assert {zone["SubnetId"] for zone in found["AvailabilityZones"]} == set(vpc.balancer_subnets(ready, p).values())
     arns = [found["LoadBalancerArn"], group["TargetGroupArn"]]
     arns += [listener(ready, p, port)["ListenerArn"] for port in (80, 443)]
     for arn in arns:
@@ -215,7 +215,7 @@ def _policy(aws, p, pair):  # noqa: F811
 
 
 def _other_target_group(aws, p, pair):  # noqa: F811
-    other = aws.elbv2.create_target_group(Name="other", Protocol="HTTP", Port=80, VpcId=vpc.default_vpc(aws))
+    other = aws.elbv2.create_target_group(Name="other", Protocol="HTTP", Port=80, VpcId=vpc.vpc_id(aws, p))
     action = {"Type": "forward", "TargetGroupArn": other["TargetGroups"][0]["TargetGroupArn"]}
     aws.elbv2.modify_listener(ListenerArn=listener(aws, p, 443)["ListenerArn"], DefaultActions=[action])
 
@@ -242,7 +242,7 @@ def _security_group(aws, p, pair):  # noqa: F811
 
 def _subnets(aws, p, pair):  # noqa: F811
     arn = described(aws, p)["LoadBalancerArn"]
-    aws.elbv2.set_subnets(LoadBalancerArn=arn, Subnets=vpc.subnets(aws)[:2])
+    aws.elbv2.set_subnets(LoadBalancerArn=arn, Subnets=list(vpc.balancer_subnets(aws, p).values())[:2])
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_new_certificate_may_take_a_while(ready, p, monkeypatch):
 
 
 def test_what_carries_the_names_without_our_tag_is_left_alone(ready, p):
-    group = {"Protocol": "HTTP", "Port": 80, "VpcId": vpc.default_vpc(ready)}
+    group = {"Protocol": "HTTP", "Port": 80, "VpcId": vpc.vpc_id(ready, p)}
     theirs = ready.elbv2.create_target_group(Name=p.target_group_name, **group)["TargetGroups"][0]["TargetGroupArn"]
     verbs = (balancer.find_balancer, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer)
     for verb in verbs:
@@ -356,7 +356,7 @@ def test_what_carries_the_names_without_our_tag_is_left_alone(ready, p):
             verb(ready, p)
     assert ready.elbv2.all("describe_load_balancers", "LoadBalancers") == []
     ready.elbv2.delete_target_group(TargetGroupArn=theirs)
-    ready.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=vpc.subnets(ready))
+    ready.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=list(vpc.balancer_subnets(ready, p).values()))
     for verb in verbs:
         with pytest.raises(NotOurs, match="load balancer registry-alb"):
             verb(ready, p)
@@ -365,12 +365,14 @@ def test_what_carries_the_names_without_our_tag_is_left_alone(ready, p):
 
 
 def test_what_cannot_be_changed_is_said(ready, p):
-    group = {"Protocol": "HTTP", "Port": 81, "VpcId": vpc.default_vpc(ready), "Tags": tags(p)}
+    group = {"Protocol": "HTTP", "Port": 81, "VpcId": vpc.vpc_id(ready, p), "Tags": tags(p)}
     ready.elbv2.create_target_group(Name=p.target_group_name, **group)
     with pytest.raises(StepFailed, match="target group registry-targets: Port is 81 instead of 5000"):
         balancer.ensure_balancer(ready, p)
     balancer.destroy_balancer(ready, p)
-    ready.elbv2.create_load_balancer(Name=p.balancer_name, Scheme="internal", Subnets=vpc.subnets(ready), Tags=tags(p))
+    ready.elbv2.create_load_balancer(
+        Name=p.balancer_name, Scheme="internal", Subnets=list(vpc.balancer_subnets(ready, p).values()), Tags=tags(p)
+    )
     with pytest.raises(StepFailed, match="is internal, which cannot be changed"):
         balancer.ensure_balancer(ready, p)
 

@@ -46,7 +46,7 @@ def tags(p):
 
 def make_group(aws, name, tags):
     specification = {"ResourceType": "security-group", "Tags": tags}
-    given = {"GroupName": name, "Description": "cache", "VpcId": vpc.default_vpc(aws)}
+    given = {"GroupName": name, "Description": "cache", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**given, TagSpecifications=[specification])["GroupId"]
 
 
@@ -271,7 +271,7 @@ def _their_parameters(aws):
 
 
 def _their_subnets(aws):
-    given = {"CacheSubnetGroupDescription": "theirs", "SubnetIds": vpc.subnets(aws)}
+    given = {"CacheSubnetGroupDescription": "theirs", "SubnetIds": list(vpc.balancer_subnets(aws, p).values())}
     aws.elasticache.create_cache_subnet_group(CacheSubnetGroupName="registry-cache", **given)
 
 
