@@ -7,7 +7,7 @@ from test_classic_balancer import bring_certificate, pair  # noqa: F401 (pair is
 
 import runbook
 from runbook import application_balancer as balancer
-from runbook import target_groups, vpc
+from runbook import target_group, target_health, vpc
 from runbook.errors import AwsError, NotOurs, StepFailed
 
 pytestmark = pytest.mark.moto
@@ -152,7 +152,7 @@ def test_from_nothing_then_nothing_to_write(ready, p):
     assert repr(balancer.ensure_balancer(ready, p)) == "+ load balancer registry-alb: created"
     assert not balancer.ensure_balancer(ready.read_only(), p)
     report = balancer.verify_balancer(ready.read_only(), p).require()
-    found, group = described(ready, p), target_groups.find(ready, p)
+    found, group = described(ready, p), target_group.describe(ready, p)
     assert {zone["SubnetId"] for zone in found["AvailabilityZones"]} == set(vpc.balancer_subnets(ready, p).values())
     arns = [found["LoadBalancerArn"], group["TargetGroupArn"]]
     arns += [listener(ready, p, port)["ListenerArn"] for port in (80, 443)]
@@ -161,7 +161,7 @@ def test_from_nothing_then_nothing_to_write(ready, p):
         assert ready.elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"] == tags(p)
     assert found["DNSName"] not in repr(report)
     assert listener(ready, p, 443)["DefaultActions"][0]["TargetGroupArn"] == group["TargetGroupArn"]
-    assert target_groups.health(ready, p) == []
+    assert target_health.health(ready, p) == []
 
 
 def test_a_kill_anywhere_is_completed(crash_everywhere, earlier):
@@ -190,7 +190,7 @@ def _attribute(key, value):
 
 def _group_attribute(key, value):
     def drift(aws, p, pair):  # noqa: F811
-        arn = target_groups.find(aws, p)["TargetGroupArn"]
+        arn = target_group.describe(aws, p)["TargetGroupArn"]
         aws.elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value}])
 
     return drift
@@ -198,7 +198,7 @@ def _group_attribute(key, value):
 
 def _health_check(**changes):
     def drift(aws, p, pair):  # noqa: F811
-        aws.elbv2.modify_target_group(TargetGroupArn=target_groups.find(aws, p)["TargetGroupArn"], **changes)
+        aws.elbv2.modify_target_group(TargetGroupArn=target_group.describe(aws, p)["TargetGroupArn"], **changes)
 
     return drift
 
@@ -221,12 +221,12 @@ def _other_target_group(aws, p, pair):  # noqa: F811
 
 
 def _plain_port_80(aws, p, pair):  # noqa: F811
-    action = {"Type": "forward", "TargetGroupArn": target_groups.find(aws, p)["TargetGroupArn"]}
+    action = {"Type": "forward", "TargetGroupArn": target_group.describe(aws, p)["TargetGroupArn"]}
     aws.elbv2.modify_listener(ListenerArn=listener(aws, p, 80)["ListenerArn"], DefaultActions=[action])
 
 
 def _third_listener(aws, p, pair):  # noqa: F811
-    action = {"Type": "forward", "TargetGroupArn": target_groups.find(aws, p)["TargetGroupArn"]}
+    action = {"Type": "forward", "TargetGroupArn": target_group.describe(aws, p)["TargetGroupArn"]}
     arn = described(aws, p)["LoadBalancerArn"]
     aws.elbv2.create_listener(LoadBalancerArn=arn, Port=8080, Protocol="HTTP", DefaultActions=[action])
 
