@@ -1,6 +1,6 @@
 """The nodes with capacity: auto-scaling-group: from a launch template, as many as the cluster's load needs."""
 
-from . import auto_scaling_group, capacity_provider, instance_profile, instances, launch_template, launching, wait
+from . import auto_scaling_group, capacity_provider, instances, launch_template, launching, node_role, wait
 from .errors import AwsError
 from .instances import membership, state
 from .params import Params
@@ -51,7 +51,7 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
     if report:
         return report.changes.done
     launching.require_earlier(aws, p)
-    instance_profile.ensure(aws, p)
+    node_role.ensure(aws, p)
     launch_template.ensure(aws, p)
     capacity_provider.ensure(aws, p, group_arn=auto_scaling_group.ensure(aws, p)["AutoScalingGroupARN"])
     _wait_until_joined(aws, p)
@@ -81,7 +81,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
     zones, least = {found["nodes"][name]["zone"] for name in joined}, _least_zones(aws, p)
     spread = f"at least {least}"
     report = report.check("zones", len(zones) >= least, spread, spread if len(zones) >= least else sorted(zones))
-    report += instance_profile.verify(aws, p)
+    report += node_role.verify(aws, p)
     return instances.check_port_22(aws, report, instances=_live(aws, p))
 
 
@@ -89,7 +89,7 @@ def destroy_nodes(aws: AWS, p: Params) -> Changes:
     """The provider, the group with every instance, the template, the profile, the role; waits until each is gone."""
     done = capacity_provider.destroy(aws, p) + auto_scaling_group.destroy(aws, p)
     instances.deregister(aws, p)
-    return done + launch_template.destroy(aws, p) + instance_profile.destroy(aws, p)
+    return done + launch_template.destroy(aws, p) + node_role.destroy(aws, p)
 
 
 def _live(aws: AWS, p: Params) -> list[dict]:
