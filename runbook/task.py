@@ -175,7 +175,7 @@ def _former(reference: str, arns: dict[str, str]) -> str:
 
 
 def _cache(aws: AWS, p: Params) -> str | None:
-    return elasticache.endpoint(aws, p) if p.cache == "elasticache" else None
+    return elasticache.endpoint(elasticache.describe(aws, p)) if p.cache == "elasticache" else None
 
 
 def _cache_word(p: Params, address: str, cache: str | None) -> str:

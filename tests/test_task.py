@@ -456,7 +456,7 @@ def test_ecs_is_given_the_cache_and_the_roles_of_production(aws, p):
     task.ensure_task(aws, p)
     registry, init = newest(aws, p)["containerDefinitions"]
     environment = {pair["name"]: pair["value"] for pair in registry["environment"]}
-    assert f'"{elasticache.endpoint(aws, p)}"' in environment["REGISTRY_REDIS"]
+    assert f'"{elasticache.endpoint(elasticache.describe(aws, p))}"' in environment["REGISTRY_REDIS"]
     assert "elasticache:" not in str(registry)
     htpasswd_arn = secretsmanager.find_secret(aws, p, p.htpasswd_secret)["ARN"]
     assert init["secrets"] == [{"name": "HTPASSWD", "valueFrom": htpasswd_arn}]
@@ -547,7 +547,7 @@ def test_a_static_key_beside_a_role_is_named(aws, p):
 def test_a_cache_made_anew_needs_a_new_revision(aws, p):
     add_earlier(aws, p)
     task.ensure_task(aws, p)
-    former = elasticache.endpoint(aws, p)
+    former = elasticache.endpoint(elasticache.describe(aws, p))
     aws.elasticache.delete_replication_group(ReplicationGroupId=p.cache_name)
     del elasticache_backends[ACCOUNT][p.region].replication_groups[p.cache_name]  # moto leaves it "deleting"
     shown = task.verify_task(aws, p).failures()
