@@ -256,6 +256,17 @@ def test_what_ecs_fills_in_or_leaves_out_of_production_is_no_difference(aws, p):
 
 
 @pytest.mark.moto
+def test_a_secret_that_the_task_needs_no_longer_is_told_by_its_name(aws, p):
+    add_key(aws, p)
+    task.ensure_task(aws, p)
+    report = task.verify_task(aws, p.model_copy(update={"credentials": "instance-role"}))
+    assert "REGISTRY_STORAGE_S3_ACCESSKEY: wanted absent, found secretsmanager:registry/s3-key:accesskey" in str(
+        [str(check) for check in report.checks]
+    )
+    assert "former" not in report.failures()
+
+
+@pytest.mark.moto
 def test_a_key_secret_made_anew_needs_a_new_revision(aws, p):
     add_key(aws, p)
     task.ensure_task(aws, p)
