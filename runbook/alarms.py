@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import target_groups
+from . import target_group
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -143,7 +143,7 @@ def _dimension_names(aws: AWS, p: Params) -> dict[str, str]:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
     """
     names = {p.scaling_group_name: p.scaling_group_name}
-    group = target_groups.find(aws, p)
+    group = target_group.describe(aws, p)
     if group and group["LoadBalancerArns"]:
         names[group["TargetGroupArn"].rpartition(":")[2]] = f"target group {p.target_group_name}"
         balancer = group["LoadBalancerArns"][0].partition(":loadbalancer/")[2]

@@ -10,9 +10,8 @@ ECS, for its part, replaces tasks whose target is unhealthy, so until S3 is back
 
 import json
 
-from . import acm, vpc
+from . import acm, target_group, vpc
 from . import application_listeners as listeners
-from . import application_targets as targets
 from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -35,14 +34,14 @@ def want_balancer(p: Params) -> Document:
         Attributes=_wanted_attributes(p),
         Listeners=listeners.want(p),
         ListenerPorts=[80, 443],
-        TargetGroup=targets.want(p),
+        TargetGroup=target_group.want(p),
         State="active",
     )
 
 
 def find_balancer(aws: AWS, p: Params) -> Document | None:
     """The same of what is. None without the balancer, even where its target group is there."""
-    group, found = targets.find(aws, p), _describe(aws, p)
+    group, found = target_group.find(aws, p), _describe(aws, p)
     if found is None:
         return None
     seen = listeners.find(aws, p, balancer=found["LoadBalancerArn"])
@@ -52,7 +51,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         Type=found["Type"],
         Scheme=found["Scheme"],
         Subnets=_SUBNETS if _subnet_ids(found) == set(_subnets(aws, p)) else "other subnets",
-        SecurityGroups=_group_names(aws, found["SecurityGroups"]),
+        SecurityGroups=vpc.group_names(aws, found["SecurityGroups"]),
         Attributes={each["Key"]: each["Value"] for each in attributes["Attributes"]},
         Listeners=seen,
         ListenerPorts=sorted(int(port) for port in seen),
@@ -68,7 +67,7 @@ def ensure_balancer(aws: AWS, p: Params) -> Changes:
     if report:
         return report.changes.done
     needed = _needed(aws, p)
-    targets.ensure(aws, p)
+    target_group.ensure(aws, p)
     if _describe(aws, p) is None:
         _create(aws, p, needed)
     _change(aws, p, wanted, find_balancer(aws, p), needed)
@@ -91,7 +90,7 @@ def destroy_balancer(aws: AWS, p: Params) -> Changes:
         listeners.destroy(aws, balancer=found["LoadBalancerArn"])
         aws.elbv2.find("delete_load_balancer", _ABSENT, **arn)
         wait(_title(p), lambda: (None, "still there") if _describe(aws, p) else (True, "gone"), timeout=300, every=2)
-    return destroyed(_title(p), targets.destroy(aws, p) or bool(found))
+    return destroyed(_title(p), target_group.destroy(aws, p) or bool(found))
 
 
 def _title(p: Params) -> str:
@@ -137,12 +136,6 @@ def _describe(aws: AWS, p: Params) -> dict | None:
     if {"Key": "runbook:deployment", "Value": p.name} not in tags:
         raise NotOurs(_title(p), p)
     return balancer
-
-
-def _group_names(aws: AWS, ids: list[str]) -> list[str]:
-    filters = [{"Name": "group-id", "Values": ids}]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    return sorted(group["GroupName"] for group in found)
 
 
 def _needed(aws: AWS, p: Params) -> dict:

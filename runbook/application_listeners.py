@@ -1,6 +1,6 @@
 """The two listeners of the application balancer: HTTPS to the registries, and HTTP that says where HTTPS is."""
 
-from . import acm, target_groups
+from . import acm, target_group
 from .errors import AwsError
 from .params import Params
 from .report import compare
@@ -38,7 +38,7 @@ def want(p: Params) -> dict[str, dict]:
 
 def find(aws: AWS, p: Params, *, balancer: str) -> dict[str, dict]:
     """The same of the listeners that the balancer of that ARN has."""
-    certificate, group = acm.certificate_arn(aws, p), target_groups.find(aws, p)
+    certificate, group = acm.certificate_arn(aws, p), target_group.describe(aws, p)
     return {str(each["Port"]): _listener(p, each, certificate, group) for each in _listeners(aws, balancer)}
 
 
@@ -60,7 +60,7 @@ def _payload(aws: AWS, p: Params, port: int, listener: dict) -> dict:
     payload = {"Port": port, "Protocol": listener["Protocol"], "DefaultActions": listener["DefaultActions"]}
     if listener["Protocol"] == "HTTP":
         return payload
-    group = target_groups.find(aws, p)
+    group = target_group.describe(aws, p)
     return payload | {
         "SslPolicy": TLS_POLICY,
         "Certificates": [{"CertificateArn": acm.certificate_arn(aws, p)}],

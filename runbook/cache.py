@@ -6,13 +6,12 @@ into the wanted one is replaced.
 """
 
 from . import cache_groups, config, elasticache, vpc
-from .errors import NotOurs, StepFailed
+from .errors import StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
 from .wait import wait
 
-_ABSENT = {"ReplicationGroupNotFoundFault"}
 # Minor versions come by themselves (AutoMinorVersionUpgrade); registries need no command newer than Redis 2.
 _VERSION = "8.0"
 _SETTLES_WITHIN = 1800  # seconds; five to ten minutes as a rule
@@ -54,7 +53,7 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
     """The same of what is. None without the replication group, even where its parameter or subnet group is there."""
     if p.cache == "memory":
         return want_cache(p)
-    groups, found = cache_groups.find(aws, p), _describe(aws, p)
+    groups, found = cache_groups.find(aws, p), elasticache.describe(aws, p)
     if found is None:
         return None
     member = _member(aws, found)
@@ -69,10 +68,10 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
         AtRestEncryptionEnabled=found.get("AtRestEncryptionEnabled", False),
         AutoMinorVersionUpgrade=member.get("AutoMinorVersionUpgrade"),
         SnapshotRetentionLimit=found.get("SnapshotRetentionLimit", 0),
-        SecurityGroups=_group_names(aws, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
+        SecurityGroups=vpc.group_names(aws, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
         **cache_groups.attached(p, groups, member),
         Status=found["Status"],
-        Endpoint="there" if elasticache.endpoint(aws, p) else "not there yet",
+        Endpoint="there" if elasticache.endpoint(found) else "not there yet",
     )
 
 
@@ -125,21 +124,6 @@ def _major(version: str | None) -> str | None:
     return version.partition(".")[0] if version else None
 
 
-def _describe(aws: AWS, p: Params) -> dict | None:
-    """As DescribeReplicationGroups tells it. NotOurs without our tag, which is told of an available cache only:
-    https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ListTagsForResource.html
-    """
-    answer = aws.elasticache.find("describe_replication_groups", _ABSENT, ReplicationGroupId=p.cache_name)
-    if not answer or not answer["ReplicationGroups"]:
-        return None
-    found = answer["ReplicationGroups"][0]
-    if found["Status"] == "available":
-        tags = aws.elasticache.list_tags_for_resource(ResourceName=found["ARN"])["TagList"]
-        if {"Key": "runbook:deployment", "Value": p.name} not in tags:
-            raise NotOurs(_title(p), p)
-    return found
-
-
 def _member(aws: AWS, group: dict) -> dict:
     """Its one node, which alone tells the version and the groups; {} while it is being made."""
     for name in group["MemberClusters"]:
@@ -147,12 +131,6 @@ def _member(aws: AWS, group: dict) -> dict:
         if found:
             return found["CacheClusters"][0]
     return {}
-
-
-def _group_names(aws: AWS, ids: list[str]) -> list[str]:
-    filters = [{"Name": "group-id", "Values": ids}]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    return sorted(group["GroupName"] for group in found)
 
 
 def _must_be_replaced(wanted: Document, found: Document) -> bool:
@@ -191,7 +169,7 @@ def _settle(aws: AWS, p: Params) -> None:
     """Until it is available, or gone, whatever it is doing: in between it takes no call."""
 
     def look():
-        found = _describe(aws, p)
+        found = elasticache.describe(aws, p)
         status = found["Status"] if found else "absent"
         if status == "create-failed":
             raise StepFailed(_failed(p))
@@ -214,8 +192,8 @@ def _failed(p: Params) -> str:
 
 def _destroy(aws: AWS, p: Params) -> bool:
     _settle(aws, p)
-    found = _describe(aws, p)
+    found = elasticache.describe(aws, p)
     if found:
-        aws.elasticache.find("delete_replication_group", _ABSENT, ReplicationGroupId=p.cache_name)
+        aws.elasticache.find("delete_replication_group", elasticache.ABSENT, ReplicationGroupId=p.cache_name)
         _settle(aws, p)
     return cache_groups.destroy(aws, p) or bool(found)

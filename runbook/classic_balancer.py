@@ -74,7 +74,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         LoadBalancerName=p.balancer_name,
         Scheme=found["Scheme"],
         Subnets=_subnets(p) if set(found["Subnets"]) == set(_subnet_ids(aws, p)) else "other subnets",
-        SecurityGroups=_group_names(aws, found["SecurityGroups"]),
+        SecurityGroups=vpc.group_names(aws, found["SecurityGroups"]),
         Listeners=listeners,
         ListenerPorts=sorted(int(port) for port in listeners),
         HealthCheck=found["HealthCheck"],
@@ -168,12 +168,6 @@ def _tls_policies(aws: AWS, p: Params) -> dict[str, str]:
         for attribute in policy["PolicyAttributeDescriptions"]
         if attribute["AttributeName"] == "Reference-Security-Policy"
     }
-
-
-def _group_names(aws: AWS, ids: list[str]) -> list[str]:
-    filters = [{"Name": "group-id", "Values": ids}]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    return sorted(group["GroupName"] for group in found)
 
 
 def _needed(aws: AWS, p: Params) -> dict:

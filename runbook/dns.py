@@ -4,7 +4,7 @@ A record cannot carry tags, so what is ours is marked by a second record, writte
 first: _runbook.DOMAIN, a TXT that says runbook:deployment=NAME. (Beside a CNAME no other record may have its name.)
 """
 
-from . import zones
+from . import hosted_zone
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -22,7 +22,7 @@ def want_record(p: Params) -> Document:
 
 def find_record(aws: AWS, p: Params) -> Document | None:
     """The same of what is. None when the name has no record, or the account no public zone for it."""
-    zone = zones.find(aws, p)
+    zone = hosted_zone.find(aws, p)
     if zone is None:
         return None
     records, mark = _records(aws, p, zone)
@@ -48,7 +48,7 @@ def ensure_record(aws: AWS, p: Params) -> Changes:
     report = compare(_title(p), want_record(p), find_record(aws, p))
     if report:
         return report.changes.done
-    zone, record = zones.needed(aws, p), _wanted_record(aws, p)
+    zone, record = hosted_zone.needed(aws, p), _wanted_record(aws, p)
     if record is None:
         raise StepFailed(
             f"{_title(p)} needs load balancer {p.balancer_name}, which is not there; "
@@ -61,7 +61,7 @@ def ensure_record(aws: AWS, p: Params) -> Changes:
             f"delete it in the zone {p.zone} and run this again"
         )
     former = [("DELETE", each) for each in records if each["Type"] != record["Type"]]
-    zones.submit(aws, zone, changes=[*former, ("UPSERT", record), ("UPSERT", _wanted_mark(p))])
+    hosted_zone.submit(aws, zone, changes=[*former, ("UPSERT", record), ("UPSERT", _wanted_mark(p))])
     return report.changes.done
 
 
@@ -72,11 +72,11 @@ def verify_record(aws: AWS, p: Params) -> Report:
 
 def destroy_record(aws: AWS, p: Params) -> Changes:
     """Delete the record of either kind and its mark, exactly as they are read; the zone stays."""
-    zone = zones.find(aws, p)
+    zone = hosted_zone.find(aws, p)
     records, mark = _records(aws, p, zone) if zone else ([], None)
     ours = [record for record in records if _is_ours(record)] + ([mark] if mark else [])
     if ours:
-        zones.submit(aws, zone, changes=[("DELETE", record) for record in ours])
+        hosted_zone.submit(aws, zone, changes=[("DELETE", record) for record in ours])
     return destroyed(_title(p), bool(ours))
 
 
@@ -145,7 +145,7 @@ def _records(aws: AWS, p: Params, zone: str) -> tuple[list[dict], dict | None]:
     Beside an alias the name may have records of other types (MX, TXT, those of the zone itself), which matter to no
     client of the registry; beside a CNAME it may have none.
     """
-    records, marks = zones.records(aws, zone, name=p.domain), zones.records(aws, zone, name=_mark_name(p))
+    records, marks = hosted_zone.records(aws, zone, name=p.domain), hosted_zone.records(aws, zone, name=_mark_name(p))
     if p.scales:
         records = [record for record in records if record["Type"] in ("A", "AAAA", "CNAME")]
     mark = next((each for each in marks if {"Value": f'"{_mark(p)}"'} in each.get("ResourceRecords", [])), None)

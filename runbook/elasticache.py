@@ -1,26 +1,30 @@
-"""The shared cache, as ElastiCache tells it to those who connect to it."""
+"""The replication group that is the shared cache: as ElastiCache describes it, and where the registries reach it."""
 
 from .errors import NotOurs
 from .params import Params
 from .session import AWS
 
-_ABSENT = {"ReplicationGroupNotFoundFault"}
+ABSENT = {"ReplicationGroupNotFoundFault"}
 
 
-def endpoint(aws: AWS, p: Params) -> str | None:
-    """ "host:port" of the cache's primary node; None while there is none yet. NotOurs without our tag.
-
-    ElastiCache tells the tags of a cache that is available, of another one it may refuse to.
+def describe(aws: AWS, p: Params) -> dict | None:
+    """As DescribeReplicationGroups tells it. NotOurs without our tag, which is told of an available cache only:
+    https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ListTagsForResource.html
     """
-    answer = aws.elasticache.find("describe_replication_groups", _ABSENT, ReplicationGroupId=p.cache_name)
-    if answer is None:
+    answer = aws.elasticache.find("describe_replication_groups", ABSENT, ReplicationGroupId=p.cache_name)
+    if not answer or not answer["ReplicationGroups"]:
         return None
-    [group] = answer["ReplicationGroups"]
-    if group["Status"] == "deleting":
-        return None
-    if group["Status"] == "available":
-        tags = aws.elasticache.list_tags_for_resource(ResourceName=group["ARN"])["TagList"]
+    found = answer["ReplicationGroups"][0]
+    if found["Status"] == "available":
+        tags = aws.elasticache.list_tags_for_resource(ResourceName=found["ARN"])["TagList"]
         if {"Key": "runbook:deployment", "Value": p.name} not in tags:
-            raise NotOurs(f"ElastiCache replication group {p.cache_name}", p)
+            raise NotOurs(f"cache {p.cache_name}", p)
+    return found
+
+
+def endpoint(group: dict | None) -> str | None:
+    """ "host:port" of the described group's primary node; None while there is none yet, or none any more."""
+    if group is None or group["Status"] == "deleting":
+        return None
     primary = next((node.get("PrimaryEndpoint") for node in group.get("NodeGroups", [])), None)
     return f"{primary['Address']}:{primary['Port']}" if primary else None

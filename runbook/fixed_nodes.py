@@ -2,7 +2,7 @@
 
 import base64
 
-from . import instance_profile, instances, launching, vpc, wait
+from . import instances, launching, node_role, vpc, wait
 from .instances import membership, name_of, node_name, state
 from .launching import metadata, metadata_words
 from .params import Params
@@ -70,7 +70,7 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
     if report:
         return report.changes.done
     launching.require_earlier(aws, p)
-    instance_profile.ensure(aws, p)
+    node_role.ensure(aws, p)
     instances.terminate(aws, p, instances.read(aws, p).surplus)
     wanted = [name for name in want_nodes(p) if name != "surplus"]
     for name, found in (find_nodes(aws, p) or {}).items():
@@ -99,7 +99,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
         if name != "surplus" and (wrong := _unchangeable(p, name, found[name])):
             seen = f"one whose {' and '.join(wrong)} cannot be changed while it runs"
             report = report.check(f"{name}.instance", False, "a new one in its place, then notebook 03 again", seen)
-    report += instance_profile.verify(aws, p)
+    report += node_role.verify(aws, p)
     return instances.check_port_22(aws, report, instances=instances.read(aws, p).live)
 
 
@@ -108,7 +108,7 @@ def destroy_nodes(aws: AWS, p: Params) -> Changes:
     found = instances.read(aws, p)
     instances.terminate(aws, p, found.live + found.ending, drain=False)
     instances.deregister(aws, p)
-    return destroyed("nodes", bool(found.live or found.ending)) + instance_profile.destroy(aws, p)
+    return destroyed("nodes", bool(found.live or found.ending)) + node_role.destroy(aws, p)
 
 
 def _unchangeable(p: Params, name: str, found: dict) -> list[str]:

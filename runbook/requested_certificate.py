@@ -5,7 +5,7 @@ ACM looks for the record again at each renewal, so it stays as long as the certi
 
 import uuid
 
-from . import acm, zones
+from . import acm, hosted_zone
 from .errors import StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -48,13 +48,13 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     report = compare(title, want_certificate(p), find_certificate(aws, p))
     if report:
         return report.changes.done
-    zone, found = zones.needed(aws, p), acm.find(aws, p)
+    zone, found = hosted_zone.needed(aws, p), acm.find(aws, p)
     if found is None or found["Status"] in acm.DEAD:
         found = _request(aws, p)
     arn = found["CertificateArn"]
     record = wait(title, lambda: _asked_for(aws, arn), timeout=120, every=1)
     if _in_route53(aws, p, record) is None:
-        zones.submit(aws, zone, changes=[("UPSERT", _record(record))])
+        hosted_zone.submit(aws, zone, changes=[("UPSERT", _record(record))])
     wait(title, lambda: _issued(aws, p, arn), timeout=_ISSUED_WITHIN, every=2)
     return report.changes.done
 
@@ -128,10 +128,10 @@ def _asked_for(aws: AWS, arn: str) -> tuple[dict | None, str]:
 
 def _in_route53(aws: AWS, p: Params, proof: dict | None) -> tuple[str, dict] | None:
     """The zone, and the record in it that says exactly what ACM asks for."""
-    zone = zones.find(aws, p)
+    zone = hosted_zone.find(aws, p)
     if zone is None or proof is None:
         return None
-    for record in zones.records(aws, zone, name=proof["Name"].rstrip(".").lower()):
+    for record in hosted_zone.records(aws, zone, name=proof["Name"].rstrip(".").lower()):
         values = [each["Value"].rstrip(".") for each in record.get("ResourceRecords", [])]
         if record["Type"] == proof["Type"] and values == [proof["Value"].rstrip(".")]:
             return zone, record
@@ -174,4 +174,4 @@ def _delete_record(aws: AWS, p: Params, certificate: dict) -> None:
     if any(_proof(acm.described(aws, arn) or {}) == asked for arn in others):
         return
     zone, record = there
-    zones.submit(aws, zone, changes=[("DELETE", record)])
+    hosted_zone.submit(aws, zone, changes=[("DELETE", record)])

@@ -3,7 +3,7 @@
 import itertools
 import re
 
-from . import instances, target_groups, wait
+from . import instances, target_health, wait
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .session import AWS
@@ -149,7 +149,7 @@ def _progress(aws: AWS, p: Params, service: dict) -> str:
     if service["pendingCount"]:
         words += f", {service['pendingCount']} pending"
     if service.get("loadBalancers"):
-        words += f"; {target_groups.words(p, target_groups.health(aws, p))}"
+        words += f"; {target_health.words(p, target_health.health(aws, p))}"
     events = service.get("events", [])
     return f"{words}; {max(events, key=lambda event: event['createdAt'])['message']}" if events else words
 
@@ -172,7 +172,7 @@ def _diagnosis(aws: AWS, p: Params, service: dict, failures: list[dict], said: l
         lines = _last_lines(aws, p, last, failed)
         said += [f"its last log lines:\n  {lines}\n"] if lines else [f"no line in log group {p.log_group}"]
     if service.get("loadBalancers"):
-        said.append(target_groups.words(p, target_groups.health(aws, p)))
+        said.append(target_health.words(p, target_health.health(aws, p)))
     text = "; ".join(words for words in said if words)
     remedy = next((words for sign, words in _REMEDIES if sign in text), "")
     return f"{text}; {remedy.format(source=p.source) or f'read the log group {p.log_group} and the service events'}"

@@ -1,6 +1,6 @@
 """Service auto scaling: how many tasks the service has, by the CPU they use and the requests they get."""
 
-from . import rollout, target_groups, wait
+from . import rollout, target_group, wait
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -128,7 +128,7 @@ def _label_in_words(p: Params) -> str:
 def _label(aws: AWS, p: Params) -> str | None:
     """The ends of the balancer's and the group's ARNs, by which CloudWatch counts requests; None until both are
     there: https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html"""
-    group = target_groups.find(aws, p) or {}
+    group = target_group.describe(aws, p) or {}
     balancers = [arn.split(":loadbalancer/")[1] for arn in group.get("LoadBalancerArns", [])]
     ours = [name for name in balancers if name.startswith(f"app/{p.balancer_name}/")]
     return f"{ours[0]}/{group['TargetGroupArn'].rsplit(':')[-1]}" if ours else None

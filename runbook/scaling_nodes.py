@@ -1,6 +1,6 @@
 """The nodes with capacity: auto-scaling-group: from a launch template, as many as the cluster's load needs."""
 
-from . import capacity_provider, instance_profile, instances, launch_template, launching, scaling_group, wait
+from . import auto_scaling_group, capacity_provider, instances, launch_template, launching, node_role, wait
 from .errors import AwsError
 from .instances import membership, state
 from .params import Params
@@ -16,7 +16,7 @@ def want_nodes(p: Params) -> Document:
     return Document(
         {
             "launch template": launch_template.want(p),
-            "group": scaling_group.want(p),
+            "group": auto_scaling_group.want(p),
             "capacity provider": capacity_provider.want(p),
         }
     )
@@ -27,7 +27,7 @@ def find_nodes(aws: AWS, p: Params) -> Document | None:
 
     `ami` is a note (current or older): AWS publishes a new AMI every few weeks, which each new instance takes.
     """
-    template, group = launch_template.find(aws, p), scaling_group.describe(aws, p)
+    template, group = launch_template.find(aws, p), auto_scaling_group.describe(aws, p)
     provider = capacity_provider.find(aws, p, group_arn=group["AutoScalingGroupARN"] if group else None)
     found = _live(aws, p)
     if not (template or group or provider or found):
@@ -35,7 +35,7 @@ def find_nodes(aws: AWS, p: Params) -> Document | None:
     return Document(
         {
             "launch template": template,
-            "group": scaling_group.find(aws, p, group=group) if group else None,
+            "group": auto_scaling_group.find(aws, p, group=group) if group else None,
             "capacity provider": provider,
             "nodes": _nodes(aws, p, group, found, launch_template.versions_as_wanted(aws, p) if template else set()),
         }
@@ -51,9 +51,9 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
     if report:
         return report.changes.done
     launching.require_earlier(aws, p)
-    instance_profile.ensure(aws, p)
+    node_role.ensure(aws, p)
     launch_template.ensure(aws, p)
-    capacity_provider.ensure(aws, p, group_arn=scaling_group.ensure(aws, p)["AutoScalingGroupARN"])
+    capacity_provider.ensure(aws, p, group_arn=auto_scaling_group.ensure(aws, p)["AutoScalingGroupARN"])
     _wait_until_joined(aws, p)
     _take_tasks_again(aws, p)
     while older := _older(aws, p):
@@ -81,15 +81,15 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
     zones, least = {found["nodes"][name]["zone"] for name in joined}, _least_zones(aws, p)
     spread = f"at least {least}"
     report = report.check("zones", len(zones) >= least, spread, spread if len(zones) >= least else sorted(zones))
-    report += instance_profile.verify(aws, p)
+    report += node_role.verify(aws, p)
     return instances.check_port_22(aws, report, instances=_live(aws, p))
 
 
 def destroy_nodes(aws: AWS, p: Params) -> Changes:
     """The provider, the group with every instance, the template, the profile, the role; waits until each is gone."""
-    done = capacity_provider.destroy(aws, p) + scaling_group.destroy(aws, p)
+    done = capacity_provider.destroy(aws, p) + auto_scaling_group.destroy(aws, p)
     instances.deregister(aws, p)
-    return done + launch_template.destroy(aws, p) + instance_profile.destroy(aws, p)
+    return done + launch_template.destroy(aws, p) + node_role.destroy(aws, p)
 
 
 def _live(aws: AWS, p: Params) -> list[dict]:
@@ -155,11 +155,11 @@ def _wait_until_joined(aws: AWS, p: Params, *, full: bool = False) -> None:
     """
 
     def look() -> tuple[bool | None, str]:
-        group = scaling_group.describe(aws, p) or {}
+        group = auto_scaling_group.describe(aws, p) or {}
         desired = group.get("DesiredCapacity", p.nodes) if full else p.nodes
         nodes = _nodes(aws, p, group, _live(aws, p), set())
         there = len(_joined(p, nodes)) + sum(map(_is_drained, nodes.values()))
-        seen = f"{there} of {desired} in the cluster{_why_not(p, nodes)}{scaling_group.failure(aws, p)}"
+        seen = f"{there} of {desired} in the cluster{_why_not(p, nodes)}{auto_scaling_group.failure(aws, p)}"
         return (True if there >= desired else None), seen
 
     wait.wait("nodes", look, timeout=_JOIN_SECONDS, every=2)
@@ -174,7 +174,7 @@ def _take_tasks_again(aws: AWS, p: Params) -> None:
 
 
 def _in_service(aws: AWS, p: Params) -> list[dict]:
-    group = scaling_group.describe(aws, p) or {}
+    group = auto_scaling_group.describe(aws, p) or {}
     return [member for member in group.get("Instances", []) if member["LifecycleState"] == "InService"]
 
 

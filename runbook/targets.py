@@ -1,6 +1,6 @@
 """The balancer's targets: the service's tasks, which ECS registers with the target group and takes out again."""
 
-from . import instances, rollout, target_groups, wait
+from . import instances, rollout, target_group, target_health, wait
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -23,7 +23,7 @@ def want_targets(p: Params) -> Document:
 
 def find_targets(aws: AWS, p: Params) -> Document | None:
     """The same of what is; what the endpoint does not tell is left out. None while no target group is attached."""
-    return _in_words(p, rollout.describe(aws, p), target_groups.find(aws, p)) if p.scales else want_targets(p)
+    return _in_words(p, rollout.describe(aws, p), target_group.describe(aws, p)) if p.scales else want_targets(p)
 
 
 def ensure_targets(aws: AWS, p: Params) -> Changes:
@@ -34,7 +34,7 @@ def ensure_targets(aws: AWS, p: Params) -> Changes:
     """
     if not p.scales:
         return _fixed().changes.done
-    service, group = rollout.describe(aws, p), target_groups.find(aws, p)
+    service, group = rollout.describe(aws, p), target_group.describe(aws, p)
     if service is None or service["status"] != "ACTIVE":
         raise StepFailed(f"service {p.service_name} is not there; run notebook 04_launch_your_service first")
     if group is None or not group.get("LoadBalancerArns"):
@@ -60,9 +60,9 @@ def verify_targets(aws: AWS, p: Params) -> Report:
     report = _compare(p, find_targets(aws, p))
     if report.absent:
         return report
-    targets = target_groups.health(aws, p)
-    wanted, ok = f"at least {p.replicas}", target_groups.count(targets, "healthy") >= p.replicas
-    report = report.check("healthy targets", ok, wanted, wanted if ok else target_groups.words(p, targets))
+    targets = target_health.health(aws, p)
+    wanted, ok = f"at least {p.replicas}", target_health.count(targets, "healthy") >= p.replicas
+    report = report.check("healthy targets", ok, wanted, wanted if ok else target_health.words(p, targets))
     strange = len(_ports(targets) - _ports_of_tasks(aws, p))
     return report.check("targets of others", not strange, "none", str(strange or "none"))
 
@@ -76,7 +76,7 @@ def destroy_targets(aws: AWS, p: Params) -> Changes:
     if attached:
         nothing = {"loadBalancers": [], "desiredCount": 0}
         aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, **nothing)
-    if target_groups.health(aws, p):
+    if target_health.health(aws, p):
         wait.wait(_title(p), lambda: _gone(aws, p), timeout=rollout.stop_timeout(p), every=2)
     return destroyed(_title(p), attached)
 
@@ -123,14 +123,14 @@ def _attach(aws: AWS, p: Params, group: dict) -> tuple[bool | None, str]:
 
 
 def _healthy(aws: AWS, p: Params) -> tuple[bool | None, str]:
-    targets = target_groups.health(aws, p)
-    enough = target_groups.count(targets, "healthy") >= p.replicas
-    return enough or None, f"{target_groups.words(p, targets)}; {p.replicas} healthy ones needed"
+    targets = target_health.health(aws, p)
+    enough = target_health.count(targets, "healthy") >= p.replicas
+    return enough or None, f"{target_health.words(p, targets)}; {p.replicas} healthy ones needed"
 
 
 def _gone(aws: AWS, p: Params) -> tuple[bool | None, str]:
-    targets = target_groups.health(aws, p)
-    return (None if targets else True), f"{len(targets)} targets left, {target_groups.count(targets, 'draining')} drain"
+    targets = target_health.health(aws, p)
+    return (None if targets else True), f"{len(targets)} targets left, {target_health.count(targets, 'draining')} drain"
 
 
 def _ports(targets: list[dict]) -> set[tuple[str, int]]:

@@ -57,7 +57,7 @@ def find_task(aws: AWS, p: Params) -> Document | None:
         found[role] = (found[role] or "none").rsplit("/")[-1]
     for container in found["containerDefinitions"]:
         for secret in container.get("secrets", []):
-            secret["valueFrom"] = words.get(secret["valueFrom"]) or _former(secret["valueFrom"], arns)
+            secret["valueFrom"] = words.get(secret["valueFrom"]) or _other(p, secret["valueFrom"], arns)
         for pair in container.get("environment", []):
             pair["value"] = _CACHE.sub(lambda match: _cache_word(p, match[0], cache), pair["value"])
     return Document(found)
@@ -164,18 +164,21 @@ def _secret_arns(aws: AWS, p: Params) -> dict[str, str]:
     return arns
 
 
-def _former(reference: str, arns: dict[str, str]) -> str:
-    """A reference that is not today's: an older version, or a secret that was deleted and made again."""
+def _other(p: Params, reference: str, arns: dict[str, str]) -> str:
+    """A reference that is not today's: an older version, a secret that was deleted and made again, or one that the
+    task needs no longer."""
     match = _ARN.fullmatch(reference)
     if not match:
         return reference
     word = f"secretsmanager:{match['name']}" + (f":{match['key']}" if match["key"] else "")
+    if match["name"] not in secret_names(p):
+        return word
     same = arns.get(word, "").startswith(match["arn"])
     return f"{word} ({'an older version' if same else 'a former secret of that name'})"
 
 
 def _cache(aws: AWS, p: Params) -> str | None:
-    return elasticache.endpoint(aws, p) if p.cache == "elasticache" else None
+    return elasticache.endpoint(elasticache.describe(aws, p)) if p.cache == "elasticache" else None
 
 
 def _cache_word(p: Params, address: str, cache: str | None) -> str:

@@ -30,7 +30,10 @@ def secret_names(p: Params) -> list[str]:
 
 
 def compare_task(p: Params, found: Document | None) -> Report:
-    """Wanted against found; a variable, a secret, a container, a volume or a role that nobody wanted differs too."""
+    """Wanted against found; a variable, a secret, a container, a volume or a role that nobody wanted differs too.
+
+    A container that only one side has is one difference.
+    """
     title, wanted = f"task definition {p.family}", _by_name(want_task(p))
     if found is None:
         return compare(title, wanted, None)
@@ -41,8 +44,10 @@ def compare_task(p: Params, found: Document | None) -> Report:
             own |= {variable: None for variable in seen["container"][name][kind] if variable not in own}
     for container in seen["container"].values():
         container.setdefault("privileged", False)  # what it is unless somebody says otherwise
-    for kind in ("container", "volume"):
-        wanted[kind] |= {name: None for name in seen[kind] if name not in wanted[kind]}
+    for name in wanted["container"].keys() ^ seen["container"].keys():
+        for task in (wanted, seen):
+            task["container"][name] = "there" if name in task["container"] else None
+    wanted["volume"] |= {name: None for name in seen["volume"] if name not in wanted["volume"]}
     return compare(title, {key: None for key in seen if key not in wanted} | wanted, seen)
 
 

@@ -57,17 +57,11 @@ def group_id(aws: AWS, p: Params, name: str) -> str | None:
     return group["GroupId"] if group else None
 
 
-def default_vpc(aws: AWS) -> str:
-    """Id of the default VPC. StepFailed when the region has none."""
-    found = aws.ec2.all("describe_vpcs", "Vpcs", Filters=[_is("is-default", "true")])
-    if not found:
-        raise StepFailed(f"region {aws.region} has no default VPC; make one with: aws ec2 create-default-vpc")
-    return found[0]["VpcId"]
-
-
-def subnets(aws: AWS) -> list[str]:
-    """Ids of the default subnets, one per availability zone, sorted by the zone's name."""
-    return list(_by_zone(_default_subnets(aws, default_vpc(aws)), "the default VPC").values())
+def group_names(aws: AWS, ids: list[str]) -> list[str]:
+    """Names of the security groups of these ids, sorted; one that is gone has none."""
+    filters = [{"Name": "group-id", "Values": ids}]
+    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
+    return sorted(group["GroupName"] for group in found)
 
 
 def _find_vpc(aws: AWS, p: Params) -> str | None:

@@ -28,8 +28,10 @@ def tags(p):
 
 def earlier(aws, p):
     """A balancer that sends to our target group."""
-    made = aws.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=vpc.subnets(aws), Tags=tags(p))
-    given = {"Protocol": "HTTP", "Port": 5000, "VpcId": vpc.default_vpc(aws), "Tags": tags(p)}
+    made = aws.elbv2.create_load_balancer(
+        Name=p.balancer_name, Subnets=list(vpc.balancer_subnets(aws, p).values()), Tags=tags(p)
+    )
+    given = {"Protocol": "HTTP", "Port": 5000, "VpcId": vpc.vpc_id(aws, p), "Tags": tags(p)}
     group = aws.elbv2.create_target_group(Name=p.target_group_name, **given)["TargetGroups"][0]["TargetGroupArn"]
     arn = made["LoadBalancers"][0]["LoadBalancerArn"]
     action = {"Type": "forward", "TargetGroupArn": group}

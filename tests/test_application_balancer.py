@@ -7,7 +7,7 @@ from test_classic_balancer import bring_certificate, pair  # noqa: F401 (pair is
 
 import runbook
 from runbook import application_balancer as balancer
-from runbook import target_groups, vpc
+from runbook import target_group, target_health, vpc
 from runbook.errors import AwsError, NotOurs, StepFailed
 
 pytestmark = pytest.mark.moto
@@ -29,7 +29,7 @@ def tags(p):
 
 def make_group(aws, name, tags):
     specification = {"ResourceType": "security-group", "Tags": tags}
-    given = {"GroupName": name, "Description": "balancer", "VpcId": vpc.default_vpc(aws)}
+    given = {"GroupName": name, "Description": "balancer", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**given, TagSpecifications=[specification])["GroupId"]
 
 
@@ -152,8 +152,8 @@ def test_from_nothing_then_nothing_to_write(ready, p):
     assert repr(balancer.ensure_balancer(ready, p)) == "+ load balancer registry-alb: created"
     assert not balancer.ensure_balancer(ready.read_only(), p)
     report = balancer.verify_balancer(ready.read_only(), p).require()
-    found, group = described(ready, p), target_groups.find(ready, p)
-    assert {zone["SubnetId"] for zone in found["AvailabilityZones"]} == set(vpc.subnets(ready))
+    found, group = described(ready, p), target_group.describe(ready, p)
+    assert {zone["SubnetId"] for zone in found["AvailabilityZones"]} == set(vpc.balancer_subnets(ready, p).values())
     arns = [found["LoadBalancerArn"], group["TargetGroupArn"]]
     arns += [listener(ready, p, port)["ListenerArn"] for port in (80, 443)]
     for arn in arns:
@@ -161,7 +161,7 @@ def test_from_nothing_then_nothing_to_write(ready, p):
         assert ready.elbv2.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"] == tags(p)
     assert found["DNSName"] not in repr(report)
     assert listener(ready, p, 443)["DefaultActions"][0]["TargetGroupArn"] == group["TargetGroupArn"]
-    assert target_groups.health(ready, p) == []
+    assert target_health.health(ready, p) == []
 
 
 def test_a_kill_anywhere_is_completed(crash_everywhere, earlier):
@@ -190,7 +190,7 @@ def _attribute(key, value):
 
 def _group_attribute(key, value):
     def drift(aws, p, pair):  # noqa: F811
-        arn = target_groups.find(aws, p)["TargetGroupArn"]
+        arn = target_group.describe(aws, p)["TargetGroupArn"]
         aws.elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[{"Key": key, "Value": value}])
 
     return drift
@@ -198,7 +198,7 @@ def _group_attribute(key, value):
 
 def _health_check(**changes):
     def drift(aws, p, pair):  # noqa: F811
-        aws.elbv2.modify_target_group(TargetGroupArn=target_groups.find(aws, p)["TargetGroupArn"], **changes)
+        aws.elbv2.modify_target_group(TargetGroupArn=target_group.describe(aws, p)["TargetGroupArn"], **changes)
 
     return drift
 
@@ -215,18 +215,18 @@ def _policy(aws, p, pair):  # noqa: F811
 
 
 def _other_target_group(aws, p, pair):  # noqa: F811
-    other = aws.elbv2.create_target_group(Name="other", Protocol="HTTP", Port=80, VpcId=vpc.default_vpc(aws))
+    other = aws.elbv2.create_target_group(Name="other", Protocol="HTTP", Port=80, VpcId=vpc.vpc_id(aws, p))
     action = {"Type": "forward", "TargetGroupArn": other["TargetGroups"][0]["TargetGroupArn"]}
     aws.elbv2.modify_listener(ListenerArn=listener(aws, p, 443)["ListenerArn"], DefaultActions=[action])
 
 
 def _plain_port_80(aws, p, pair):  # noqa: F811
-    action = {"Type": "forward", "TargetGroupArn": target_groups.find(aws, p)["TargetGroupArn"]}
+    action = {"Type": "forward", "TargetGroupArn": target_group.describe(aws, p)["TargetGroupArn"]}
     aws.elbv2.modify_listener(ListenerArn=listener(aws, p, 80)["ListenerArn"], DefaultActions=[action])
 
 
 def _third_listener(aws, p, pair):  # noqa: F811
-    action = {"Type": "forward", "TargetGroupArn": target_groups.find(aws, p)["TargetGroupArn"]}
+    action = {"Type": "forward", "TargetGroupArn": target_group.describe(aws, p)["TargetGroupArn"]}
     arn = described(aws, p)["LoadBalancerArn"]
     aws.elbv2.create_listener(LoadBalancerArn=arn, Port=8080, Protocol="HTTP", DefaultActions=[action])
 
@@ -242,7 +242,7 @@ def _security_group(aws, p, pair):  # noqa: F811
 
 def _subnets(aws, p, pair):  # noqa: F811
     arn = described(aws, p)["LoadBalancerArn"]
-    aws.elbv2.set_subnets(LoadBalancerArn=arn, Subnets=vpc.subnets(aws)[:2])
+    aws.elbv2.set_subnets(LoadBalancerArn=arn, Subnets=list(vpc.balancer_subnets(aws, p).values())[:2])
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_new_certificate_may_take_a_while(ready, p, monkeypatch):
 
 
 def test_what_carries_the_names_without_our_tag_is_left_alone(ready, p):
-    group = {"Protocol": "HTTP", "Port": 80, "VpcId": vpc.default_vpc(ready)}
+    group = {"Protocol": "HTTP", "Port": 80, "VpcId": vpc.vpc_id(ready, p)}
     theirs = ready.elbv2.create_target_group(Name=p.target_group_name, **group)["TargetGroups"][0]["TargetGroupArn"]
     verbs = (balancer.find_balancer, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer)
     for verb in verbs:
@@ -356,7 +356,7 @@ def test_what_carries_the_names_without_our_tag_is_left_alone(ready, p):
             verb(ready, p)
     assert ready.elbv2.all("describe_load_balancers", "LoadBalancers") == []
     ready.elbv2.delete_target_group(TargetGroupArn=theirs)
-    ready.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=vpc.subnets(ready))
+    ready.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=list(vpc.balancer_subnets(ready, p).values()))
     for verb in verbs:
         with pytest.raises(NotOurs, match="load balancer registry-alb"):
             verb(ready, p)
@@ -365,12 +365,14 @@ def test_what_carries_the_names_without_our_tag_is_left_alone(ready, p):
 
 
 def test_what_cannot_be_changed_is_said(ready, p):
-    group = {"Protocol": "HTTP", "Port": 81, "VpcId": vpc.default_vpc(ready), "Tags": tags(p)}
+    group = {"Protocol": "HTTP", "Port": 81, "VpcId": vpc.vpc_id(ready, p), "Tags": tags(p)}
     ready.elbv2.create_target_group(Name=p.target_group_name, **group)
     with pytest.raises(StepFailed, match="target group registry-targets: Port is 81 instead of 5000"):
         balancer.ensure_balancer(ready, p)
     balancer.destroy_balancer(ready, p)
-    ready.elbv2.create_load_balancer(Name=p.balancer_name, Scheme="internal", Subnets=vpc.subnets(ready), Tags=tags(p))
+    ready.elbv2.create_load_balancer(
+        Name=p.balancer_name, Scheme="internal", Subnets=list(vpc.balancer_subnets(ready, p).values()), Tags=tags(p)
+    )
     with pytest.raises(StepFailed, match="is internal, which cannot be changed"):
         balancer.ensure_balancer(ready, p)
 

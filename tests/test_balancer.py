@@ -26,10 +26,15 @@ def test_one_kind_does_not_see_or_take_the_other(aws, p):
     elb.install()
     plain = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 80}
     tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
-    aws.elb.create_load_balancer(LoadBalancerName="registry", Listeners=[plain], Subnets=vpc.subnets(aws), Tags=tags)
+    aws.elb.create_load_balancer(
+        LoadBalancerName="registry", Listeners=[plain], Subnets=list(vpc.balancer_subnets(aws, p).values()), Tags=tags
+    )
     later = production()
     aws.elbv2.create_load_balancer(
-        Name=later.balancer_name, Scheme="internet-facing", Subnets=vpc.subnets(aws), Tags=tags
+        Name=later.balancer_name,
+        Scheme="internet-facing",
+        Subnets=list(vpc.balancer_subnets(aws, p).values()),
+        Tags=tags,
     )
     assert balancer.find_balancer(aws, p)["LoadBalancerName"] == "registry"
     assert balancer.find_balancer(aws, later)["LoadBalancerName"] == "registry-alb"

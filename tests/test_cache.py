@@ -46,7 +46,7 @@ def tags(p):
 
 def make_group(aws, name, tags):
     specification = {"ResourceType": "security-group", "Tags": tags}
-    given = {"GroupName": name, "Description": "cache", "VpcId": vpc.default_vpc(aws)}
+    given = {"GroupName": name, "Description": "cache", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**given, TagSpecifications=[specification])["GroupId"]
 
 
@@ -132,7 +132,7 @@ def test_from_nothing_then_nothing_to_write(ready, p, caches):
     assert caches, "it is waited for"
     assert not cache.ensure_cache(ready.read_only(), p)
     report = cache.verify_cache(ready.read_only(), p).require()
-    host, _, port = elasticache.endpoint(ready, p).partition(":")
+    host, _, port = elasticache.endpoint(elasticache.describe(ready, p)).partition(":")
     assert host.startswith("master.registry-cache.") and port == "6379"
     assert host not in repr(report)
     answer = ready.elasticache.describe_cache_subnet_groups(CacheSubnetGroupName="registry-cache")
@@ -204,12 +204,12 @@ def test_drift_is_named_and_mended_alone(ready, p, drift, says, mended_by):
 def test_what_cannot_be_changed_is_replaced(ready):
     without_tls = params(image="registry:2.8.3", cloud="embedded", credentials="instance-role")
     cache.ensure_cache(ready, without_tls)
-    before, p = elasticache.endpoint(ready, without_tls), params()
+    before, p = elasticache.endpoint(elasticache.describe(ready, without_tls)), params()
     assert "TransitEncryptionEnabled: wanted true, found false" in cache.verify_cache(ready, p).failures()
     writes = changed(ready)
     assert repr(cache.ensure_cache(ready, p)).startswith("~ cache registry-cache: changed")
     assert writes[0] == "DeleteReplicationGroup" and writes[-1] == "CreateReplicationGroup"
-    assert elasticache.endpoint(ready, p) != before
+    assert elasticache.endpoint(elasticache.describe(ready, p)) != before
     assert cache.verify_cache(ready, p).require()
 
 
@@ -271,7 +271,7 @@ def _their_parameters(aws):
 
 
 def _their_subnets(aws):
-    given = {"CacheSubnetGroupDescription": "theirs", "SubnetIds": vpc.subnets(aws)}
+    given = {"CacheSubnetGroupDescription": "theirs", "SubnetIds": list(vpc.balancer_subnets(aws, p).values())}
     aws.elasticache.create_cache_subnet_group(CacheSubnetGroupName="registry-cache", **given)
 
 

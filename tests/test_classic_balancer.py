@@ -69,7 +69,7 @@ def start_node(aws, p, index=1):
 
 def make_group(aws, p):
     specification = {"ResourceType": "security-group", "Tags": tags(p)}
-    name = {"GroupName": p.balancer_group, "Description": "balancer", "VpcId": vpc.default_vpc(aws)}
+    name = {"GroupName": p.balancer_group, "Description": "balancer", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**name, TagSpecifications=[specification])["GroupId"]
 
 
@@ -130,7 +130,9 @@ def test_from_nothing_then_nothing_to_write(ready, p):
     report = balancer.verify_balancer(ready.read_only(), p).require()
     assert "ok      nodes in service" in repr(report)
     found = ready.elb.describe_load_balancers(LoadBalancerNames=["registry"])["LoadBalancerDescriptions"][0]
-    assert sorted(found["Subnets"]) == sorted(vpc.subnets(ready)) and len(found["Subnets"]) > 1
+    assert (
+        sorted(found["Subnets"]) == sorted(list(vpc.balancer_subnets(ready, p).values())) and len(found["Subnets"]) > 1
+    )
     listener = found["ListenerDescriptions"][0]["Listener"]
     assert listener["SSLCertificateId"] == acm.certificate_arn(ready, p)
     for hidden in (found["DNSName"], listener["SSLCertificateId"], *found["Subnets"], *found["SecurityGroups"]):
@@ -200,13 +202,13 @@ def _attributes(**attributes):
 
 
 def _group(aws, p, pair):
-    group = {"GroupName": "another", "Description": "x", "VpcId": vpc.default_vpc(aws)}
+    group = {"GroupName": "another", "Description": "x", "VpcId": vpc.vpc_id(aws, p)}
     made = aws.ec2.create_security_group(**group)["GroupId"]
     aws.elb.apply_security_groups_to_load_balancer(**NAME, SecurityGroups=[made])
 
 
 def _subnet(aws, p, pair):
-    aws.elb.detach_load_balancer_from_subnets(**NAME, Subnets=vpc.subnets(aws)[:1])
+    aws.elb.detach_load_balancer_from_subnets(**NAME, Subnets=list(vpc.balancer_subnets(aws, p).values())[:1])
 
 
 def _new_node(aws, p, pair):
@@ -306,7 +308,7 @@ def test_what_is_missing_is_named_with_its_notebook(aws, p, pair):
 
 def test_a_balancer_of_that_name_without_our_tag_is_left_alone(ready, p):
     plain = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 80}
-    ready.elb.create_load_balancer(**NAME, Listeners=[plain], Subnets=vpc.subnets(ready)[:1])
+    ready.elb.create_load_balancer(**NAME, Listeners=[plain], Subnets=list(vpc.balancer_subnets(ready, p).values())[:1])
     for verb in (balancer.find_balancer, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer):
         with pytest.raises(NotOurs, match="load balancer registry"):
             verb(ready, p)
@@ -315,7 +317,7 @@ def test_a_balancer_of_that_name_without_our_tag_is_left_alone(ready, p):
 
 def test_an_internal_one_cannot_be_changed(ready, p):
     plain = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 80}
-    how = {"Scheme": "internal", "Tags": tags(p), "Subnets": vpc.subnets(ready)[:1]}
+    how = {"Scheme": "internal", "Tags": tags(p), "Subnets": list(vpc.balancer_subnets(ready, p).values())[:1]}
     ready.elb.create_load_balancer(**NAME, Listeners=[plain], **how)
     with pytest.raises(StepFailed, match="is internal, which cannot be changed"):
         balancer.ensure_balancer(ready, p)

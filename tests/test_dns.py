@@ -17,7 +17,11 @@ def make_zone(aws, p, **options):
 
 def make_balancer(aws, p):
     plain = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 80}
-    how = {"LoadBalancerName": p.balancer_name, "Listeners": [plain], "Subnets": vpc.subnets(aws)[:1]}
+    how = {
+        "LoadBalancerName": p.balancer_name,
+        "Listeners": [plain],
+        "Subnets": list(vpc.balancer_subnets(aws, p).values())[:1],
+    }
     return aws.elb.create_load_balancer(**how)["DNSName"]
 
 
@@ -42,7 +46,9 @@ def production(**changes):
 
 
 def make_application_balancer(aws, p):
-    made = aws.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=vpc.subnets(aws))["LoadBalancers"][0]
+    made = aws.elbv2.create_load_balancer(Name=p.balancer_name, Subnets=list(vpc.balancer_subnets(aws, p).values()))[
+        "LoadBalancers"
+    ][0]
     return made["DNSName"], made["CanonicalHostedZoneId"]
 
 
@@ -186,7 +192,7 @@ def test_a_zone_is_never_made(aws, p, host):
 
 def test_private_zones_and_longer_names_are_not_meant(aws, p, zone, host):
     private = {"HostedZoneConfig": {"PrivateZone": True, "Comment": ""}}
-    make_zone(aws, p, **private, VPC={"VPCRegion": p.region, "VPCId": vpc.default_vpc(aws)})
+    make_zone(aws, p, **private, VPC={"VPCRegion": p.region, "VPCId": vpc.vpc_id(aws, p)})
     aws.route53.create_hosted_zone(Name="elastic.io.example.com", CallerReference="x")
     dns.ensure_record(aws, p)
     assert len(records(aws, zone)) == 2

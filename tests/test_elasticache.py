@@ -15,12 +15,12 @@ def make(aws, p, tags):
 
 
 def test_absent_there_and_going(aws, p):
-    assert elasticache.endpoint(aws, p) is None
+    assert elasticache.endpoint(elasticache.describe(aws, p)) is None
     make(aws, p, p.tags)
-    address, _, port = elasticache.endpoint(aws, p).partition(":")
+    address, _, port = elasticache.endpoint(elasticache.describe(aws, p)).partition(":")
     assert "registry-cache" in address and port == "6379"
     aws.elasticache.delete_replication_group(ReplicationGroupId=p.cache_name)
-    assert elasticache.endpoint(aws, p) is None
+    assert elasticache.endpoint(elasticache.describe(aws, p)) is None
 
 
 def test_a_cache_that_is_being_made_has_no_address_yet(aws, p):
@@ -30,10 +30,10 @@ def test_a_cache_that_is_being_made_has_no_address_yet(aws, p):
         parsed["ReplicationGroups"][0] |= {"Status": "creating", "NodeGroups": []}
 
     aws.elasticache._client.meta.events.register("after-call.elasticache.DescribeReplicationGroups", creating)
-    assert elasticache.endpoint(aws, p) is None
+    assert elasticache.endpoint(elasticache.describe(aws, p)) is None
 
 
 def test_a_foreign_cache_is_not_used(aws, p):
     make(aws, p, {"runbook:deployment": "another"})
-    with pytest.raises(NotOurs, match="ElastiCache replication group registry-cache"):
-        elasticache.endpoint(aws, p)
+    with pytest.raises(NotOurs, match="cache registry-cache"):
+        elasticache.endpoint(elasticache.describe(aws, p))

@@ -180,7 +180,7 @@ def _open_metadata(aws, p, instance_id):
 
 
 def _other_group(aws, p, instance_id):
-    group = aws.ec2.create_security_group(GroupName="other", Description="x", VpcId=vpc.default_vpc(aws))["GroupId"]
+    group = aws.ec2.create_security_group(GroupName="other", Description="x", VpcId=vpc.vpc_id(aws, p))["GroupId"]
     aws.ec2.modify_instance_attribute(InstanceId=instance_id, Groups=[group])
 
 

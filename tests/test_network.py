@@ -141,7 +141,7 @@ def test_an_extra_rule_is_revoked(aws, p):
 @pytest.mark.moto
 def test_a_rule_for_another_group_is_named_by_it_and_revoked(aws, p):
     network.ensure_groups(aws, p)
-    other = aws.ec2.create_security_group(GroupName="other", Description="x", VpcId=vpc.default_vpc(aws))["GroupId"]
+    other = aws.ec2.create_security_group(GroupName="other", Description="x", VpcId=vpc.vpc_id(aws, p))["GroupId"]
     rule = {"IpProtocol": "tcp", "FromPort": 5000, "ToPort": 5001, "UserIdGroupPairs": [{"GroupId": other}]}
     aws.ec2.authorize_security_group_ingress(GroupId=vpc.group_id(aws, p, NODE), IpPermissions=[rule])
     assert "tcp 5000-5001 from other (no description)" in network.verify_groups(aws, p).failures()
@@ -195,7 +195,7 @@ def test_destroy_killed_anywhere(crash_everywhere):
 @pytest.mark.moto
 @pytest.mark.parametrize("name", [BALANCER, NODE])
 def test_a_foreign_group_is_left_alone(aws, p, name):
-    aws.ec2.create_security_group(GroupName=name, Description="theirs", VpcId=vpc.default_vpc(aws))
+    aws.ec2.create_security_group(GroupName=name, Description="theirs", VpcId=vpc.vpc_id(aws, p))
     for verb in (network.find_groups, network.ensure_groups, network.destroy_groups):
         with pytest.raises(NotOurs, match=f"security group {name}"):
             verb(aws.read_only(), p)
@@ -214,9 +214,9 @@ def test_destroy_leaves_nothing(aws, p):
 def test_destroy_waits_until_nothing_uses_the_group(aws, p, monkeypatch):
     """AWS refuses while a network interface or a rule names the group; moto does not, so it is made to here."""
     network.ensure_groups(aws, p)
-    interface = aws.ec2.create_network_interface(SubnetId=vpc.subnets(aws)[0], Groups=[vpc.group_id(aws, p, BALANCER)])[
-        "NetworkInterface"
-    ]["NetworkInterfaceId"]
+    interface = aws.ec2.create_network_interface(
+        SubnetId=next(iter(vpc.node_subnets(aws, p).values())), Groups=[vpc.group_id(aws, p, BALANCER)]
+    )["NetworkInterface"]["NetworkInterfaceId"]
     _refuse_deletion_while_used(monkeypatch)
     waited = []
 
@@ -246,11 +246,11 @@ def _refuse_deletion_while_used(monkeypatch):
 
 @pytest.mark.moto
 def test_no_default_vpc(aws, p):
-    default = vpc.default_vpc(aws)
-    for subnet in vpc.subnets(aws):
+    default = vpc.vpc_id(aws, p)
+    for subnet in vpc.node_subnets(aws, p).values():
         aws.ec2.delete_subnet(SubnetId=subnet)
     with pytest.raises(StepFailed, match="create-default-subnet"):
-        vpc.subnets(aws)
+        vpc.node_subnets(aws, p)
     aws.ec2.delete_vpc(VpcId=default)
     with pytest.raises(StepFailed, match="aws ec2 create-default-vpc"):
         network.ensure_groups(aws, p)

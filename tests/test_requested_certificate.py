@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import runbook
-from runbook import acm, certificate, requested_certificate, zones
+from runbook import acm, certificate, hosted_zone, requested_certificate
 from runbook.errors import AwsError, StepFailed
 
 pytestmark = pytest.mark.moto
@@ -47,7 +47,7 @@ def make_zone(aws, p):
 @pytest.fixture
 def zone(aws, p):
     make_zone(aws, p)
-    return zones.find(aws, p)
+    return hosted_zone.find(aws, p)
 
 
 def records(aws, zone):
@@ -148,7 +148,7 @@ def test_a_request_that_fails_is_told_and_made_anew_by_the_next_run(aws, p, zone
 def test_drift_of_the_record_is_mended(aws, p, zone):
     certificate.ensure_certificate(aws, p)
     there = records(aws, zone)[NAME]
-    zones.submit(aws, zone, changes=[("DELETE", there)])
+    hosted_zone.submit(aws, zone, changes=[("DELETE", there)])
     failed = certificate.verify_certificate(aws, p).failures()
     assert "Validation: wanted by a record in zone elastic.io, found no record for it in the zone" in failed
     assert repr(certificate.ensure_certificate(aws, p)).startswith(f"~ certificate of {DOMAIN}: changed")

@@ -8,7 +8,7 @@ from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.elbv2.models import elbv2_backends
 from services import Scheduler, balanced, keep_all, prepare, production
 
-from runbook import rollout, service, target_groups, targets, wait
+from runbook import rollout, service, target_health, targets, wait
 from runbook.errors import NotOurs, StepFailed, TimedOut
 
 pytestmark = pytest.mark.moto
@@ -159,7 +159,7 @@ def test_the_error_says_what_the_balancer_sees_and_what_mends_it(
     aws, p, ready, monkeypatch, state, reason, description, remedy
 ):
     targets.ensure_targets(aws, p)
-    monkeypatch.setattr(target_groups, "health", lambda aws, p: health(state, reason, description))
+    monkeypatch.setattr(target_health, "health", lambda aws, p: health(state, reason, description))
     monkeypatch.setattr(targets, "_HEALTHY_WITHIN", 0)
     with pytest.raises(TimedOut) as caught:
         targets.ensure_targets(aws, p)
@@ -170,7 +170,7 @@ def test_the_error_says_what_the_balancer_sees_and_what_mends_it(
 def test_a_rollout_that_waits_for_healthy_targets_says_so_live(aws, p, ready, monkeypatch, capsys):
     targets.ensure_targets(aws, p)
     monkeypatch.setattr(
-        target_groups, "health", lambda aws, p: health("unhealthy", "Target.Timeout", "Request timed out")
+        target_health, "health", lambda aws, p: health("unhealthy", "Target.Timeout", "Request timed out")
     )
     monkeypatch.setattr(rollout, "START_TIMEOUT", -p.deregistration_delay)
     one(ready).running_count = 0
@@ -194,7 +194,7 @@ def test_a_foreign_group_is_left_alone(aws, p, ready):
 
 
 def gone(aws, p):
-    assert not target_groups.health(aws, p)
+    assert not target_health.health(aws, p)
     assert targets.find_targets(aws, p) is None
 
 

@@ -256,6 +256,17 @@ def test_what_ecs_fills_in_or_leaves_out_of_production_is_no_difference(aws, p):
 
 
 @pytest.mark.moto
+def test_a_secret_that_the_task_needs_no_longer_is_told_by_its_name(aws, p):
+    add_key(aws, p)
+    task.ensure_task(aws, p)
+    report = task.verify_task(aws, p.model_copy(update={"credentials": "instance-role"}))
+    assert "REGISTRY_STORAGE_S3_ACCESSKEY: wanted absent, found secretsmanager:registry/s3-key:accesskey" in str(
+        [str(check) for check in report.checks]
+    )
+    assert "former" not in report.failures()
+
+
+@pytest.mark.moto
 def test_a_key_secret_made_anew_needs_a_new_revision(aws, p):
     add_key(aws, p)
     task.ensure_task(aws, p)
@@ -456,7 +467,7 @@ def test_ecs_is_given_the_cache_and_the_roles_of_production(aws, p):
     task.ensure_task(aws, p)
     registry, init = newest(aws, p)["containerDefinitions"]
     environment = {pair["name"]: pair["value"] for pair in registry["environment"]}
-    assert f'"{elasticache.endpoint(aws, p)}"' in environment["REGISTRY_REDIS"]
+    assert f'"{elasticache.endpoint(elasticache.describe(aws, p))}"' in environment["REGISTRY_REDIS"]
     assert "elasticache:" not in str(registry)
     htpasswd_arn = secretsmanager.find_secret(aws, p, p.htpasswd_secret)["ARN"]
     assert init["secrets"] == [{"name": "HTPASSWD", "valueFrom": htpasswd_arn}]
@@ -547,7 +558,7 @@ def test_a_static_key_beside_a_role_is_named(aws, p):
 def test_a_cache_made_anew_needs_a_new_revision(aws, p):
     add_earlier(aws, p)
     task.ensure_task(aws, p)
-    former = elasticache.endpoint(aws, p)
+    former = elasticache.endpoint(elasticache.describe(aws, p))
     aws.elasticache.delete_replication_group(ReplicationGroupId=p.cache_name)
     del elasticache_backends[ACCOUNT][p.region].replication_groups[p.cache_name]  # moto leaves it "deleting"
     shown = task.verify_task(aws, p).failures()

@@ -1,8 +1,8 @@
-"""The target group of the application load balancer: where the balancer sends requests, and how each target fares."""
+"""How the targets of the application load balancer fare: its health check's reasons, and what mends each."""
 
 from collections import Counter
 
-from .errors import NotOurs
+from . import target_group
 from .params import Params
 from .session import AWS
 
@@ -43,26 +43,9 @@ _REASONS = (
 )
 
 
-def find(aws: AWS, p: Params) -> dict | None:
-    """The group as Elastic Load Balancing describes it; its LoadBalancerArns are empty while no listener leads to it.
-
-    NotOurs without our tag.
-    """
-    found = aws.elbv2.find("describe_target_groups", _ABSENT, Names=[p.target_group_name])
-    if not found or not found["TargetGroups"]:
-        return None
-    group = found["TargetGroups"][0]
-    tags = aws.elbv2.find("describe_tags", _ABSENT, ResourceArns=[group["TargetGroupArn"]])
-    if tags is None:
-        return None
-    if {"Key": "runbook:deployment", "Value": p.name} not in tags["TagDescriptions"][0]["Tags"]:
-        raise NotOurs(f"target group {p.target_group_name}", p)
-    return group
-
-
 def health(aws: AWS, p: Params) -> list[dict]:
     """The TargetHealthDescriptions of all registered targets; none when there is no group."""
-    group = find(aws, p)
+    group = target_group.describe(aws, p)
     if group is None:
         return []
     answer = aws.elbv2.find("describe_target_health", _ABSENT, TargetGroupArn=group["TargetGroupArn"])

@@ -1,4 +1,4 @@
-"""The public zone in Route 53: found by its name, its records read, and changed in one batch."""
+"""The public hosted zone in Route 53: found by its name, its records read, and changed in one batch."""
 
 from .errors import StepFailed
 from .params import Params

@@ -1,10 +1,12 @@
 """The target group of the application balancer: what a healthy registry answers, and how one may leave."""
 
-from . import target_groups, vpc
-from .errors import AwsError, StepFailed
+from . import vpc
+from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .session import AWS
 from .wait import wait
+
+_ABSENT = {"TargetGroupNotFound"}
 
 
 def want(p: Params) -> dict:
@@ -38,9 +40,26 @@ def want(p: Params) -> dict:
     }
 
 
+def describe(aws: AWS, p: Params) -> dict | None:
+    """The group as Elastic Load Balancing describes it; its LoadBalancerArns are empty while no listener leads to it.
+
+    NotOurs without our tag.
+    """
+    found = aws.elbv2.find("describe_target_groups", _ABSENT, Names=[p.target_group_name])
+    if not found or not found["TargetGroups"]:
+        return None
+    group = found["TargetGroups"][0]
+    tags = aws.elbv2.find("describe_tags", _ABSENT, ResourceArns=[group["TargetGroupArn"]])
+    if tags is None:
+        return None
+    if {"Key": "runbook:deployment", "Value": p.name} not in tags["TagDescriptions"][0]["Tags"]:
+        raise NotOurs(f"target group {p.target_group_name}", p)
+    return group
+
+
 def find(aws: AWS, p: Params) -> dict | None:
-    """The same of what is."""
-    group = target_groups.find(aws, p)
+    """What is, in the words of `want`."""
+    group = describe(aws, p)
     if group is None:
         return None
     attributes = aws.elbv2.describe_target_group_attributes(TargetGroupArn=group["TargetGroupArn"])["Attributes"]
@@ -57,7 +76,7 @@ def find(aws: AWS, p: Params) -> dict | None:
 
 def ensure(aws: AWS, p: Params) -> None:
     """The target group with its health check and attributes; what of it cannot be changed is said."""
-    wanted, found = want(p), target_groups.find(aws, p)
+    wanted, found = want(p), describe(aws, p)
     if found is None:
         found = aws.elbv2.create_target_group(
             Name=p.target_group_name,
@@ -83,7 +102,7 @@ def ensure(aws: AWS, p: Params) -> None:
 
 def destroy(aws: AWS, p: Params) -> bool:
     """Delete the group after the listeners that send to it; gives whether it was there."""
-    group = target_groups.find(aws, p)
+    group = describe(aws, p)
     if group:
         what, arn = f"target group {p.target_group_name}", group["TargetGroupArn"]
         wait(what, lambda: _deleted(aws, arn), timeout=120, every=2)
