@@ -13,10 +13,10 @@ from moto.core.models import MockAWS
 from moto.ec2.models import amis
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.s3.models import FakeBucket
+from victim import Victim, is_killed
 
 import runbook
 from runbook.local.inside import s3
-from runbook.session import _READS
 
 # AWS's own policies for what a node runs: moto reads all 1,400 of them anew (half a second) in every test otherwise.
 _NAMES = ("EC2", "ECS", "SSM", "CloudWatchAgent")
@@ -69,33 +69,6 @@ def aws(p, account):
         yield runbook.connect(p)
 
 
-class Killed(BaseException):
-    """The process is gone: no `except Exception` of the code under test may survive it."""
-
-
-class Victim:
-    """A connection that is killed at its n-th write (1 is the first); `writes` lists those that were begun.
-
-    `event` is "before-call" (the write never left) or "after-call" (it took effect, its answer was lost).
-    """
-
-    def __init__(self, p):
-        self.aws = runbook.connect(p)
-        for event in ("before-call", "after-call"):
-            self.aws._session.events.register_first(event, self._at)
-
-    def dies_at(self, event, n):
-        self.event, self.n, self.writes = event, n, []
-
-    def _at(self, event_name, model, **_):
-        if model.name.startswith(_READS):
-            return
-        if event_name.startswith("before-call"):
-            self.writes.append(f"{model.service_model.service_name} {model.name}")
-        if event_name.startswith(self.event) and len(self.writes) == self.n:
-            raise Killed
-
-
 @pytest.fixture
 def crash_everywhere(p, account):
     """`crash_everywhere(ensure, check, prepare=None)`: `ensure` completes whatever a kill left behind.
@@ -115,7 +88,7 @@ def crash_everywhere(p, account):
                     if prepare:
                         prepare(aws, p)
                     victim.dies_at(event, n)
-                    killed = _is_killed(ensure, victim.aws, p)
+                    killed = is_killed(ensure, victim.aws, p)
                     try:
                         ensure(aws, p)
                         check(aws, p)
@@ -129,11 +102,3 @@ def crash_everywhere(p, account):
         return victim.writes
 
     return crash
-
-
-def _is_killed(ensure, aws, p):
-    try:
-        ensure(aws, p)
-    except Killed:
-        return True
-    return False

@@ -42,8 +42,9 @@ class Scheduler:
         tasks = backend.tasks.setdefault(cluster.name, {})
         if one.status == "DRAINING":
             one.status = "INACTIVE"
+        mine = [task for task in tasks.values() if task.group == f"service:{one.name}"]
         if one.status == "INACTIVE":
-            for task in tasks.values():
+            for task in mine:
                 task.desired_status = task.last_status = "STOPPED"
             return
         primary = one.deployments[0]
@@ -51,12 +52,13 @@ class Scheduler:
         if new:
             primary |= {"taskDefinition": one.task_definition, "rolloutState": "IN_PROGRESS"}
             one.served = (primary["id"], one.task_definition, one.load_balancers)
-        for task in tasks.values():
-            if new and task.group == f"service:{one.name}":
+        there = backend.container_instances.get(cluster.name, {})
+        for task in mine:
+            if new or task.container_instance_arn.rsplit("/")[-1] not in there:
                 task.desired_status = task.last_status = "STOPPED"
-        running = [t for t in tasks.values() if t.last_status == "RUNNING" and t.group == f"service:{one.name}"]
+        running = [task for task in mine if task.last_status == "RUNNING"]
         if self.reason is None:
-            nodes = list(backend.container_instances[cluster.name].values())
+            nodes = list(there.values())
             for number in range(len(running), one.desired_count):
                 running.append(self._task(one, cluster, nodes[number % len(nodes)]))
             for task in running[one.desired_count :]:
