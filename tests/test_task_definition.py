@@ -177,3 +177,13 @@ def test_an_init_container_goes_with_fixed_nodes_too(p):
     assert list(containers(p)) == ["registry", "htpasswd"]
     assert (registry["portMappings"][0]["hostPort"], registry["cpu"], registry["memory"]) == (5000, 1024, 1000)
     assert "user" not in registry
+
+
+def test_defaults_that_ecs_leaves_out_are_no_difference():
+    p = production()
+    found = copy.deepcopy(task_definition.want_task(p))
+    registry, init = found["containerDefinitions"]
+    del init["mountPoints"][0]["readOnly"], registry["privileged"], registry["links"]
+    assert task_definition.compare_task(p, found)
+    del registry["mountPoints"][0]["readOnly"]
+    assert not task_definition.compare_task(p, found)
