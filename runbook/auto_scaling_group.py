@@ -53,11 +53,13 @@ def find(aws: AWS, p: Params, *, group: dict) -> dict:
 
 
 def ensure(aws: AWS, p: Params) -> dict:
-    """Create it, or change what differs and nothing else; gives it as Auto Scaling describes it."""
+    """Create it without an instance, or change what differs, save for its size; gives it as Auto Scaling describes it.
+
+    A node that joins the cluster before the group has a capacity provider may never belong to that:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html
+    """
     request = {
         "AutoScalingGroupName": p.scaling_group_name,
-        "MinSize": p.nodes,
-        "MaxSize": p.max_nodes,
         "VPCZoneIdentifier": ",".join(launching.subnets(aws, p).values()),
         "LaunchTemplate": {"LaunchTemplateName": p.scaling_group_name, "Version": "$Latest"},
         "HealthCheckType": "EC2",
@@ -70,15 +72,26 @@ def ensure(aws: AWS, p: Params) -> dict:
     ]
     group = describe(aws, p)
     if group is None:
-        create = {**request, "DesiredCapacity": p.nodes, "Tags": tags}
+        create = {**request, "MinSize": 0, "MaxSize": p.max_nodes, "DesiredCapacity": 0, "Tags": tags}
         wait.wait("Auto Scaling group", lambda: _created(aws, p, create), timeout=_END_SECONDS, every=3)
         return wait.wait("Auto Scaling group", lambda: (describe(aws, p), "created"), timeout=60)
     wanted, found = want(p), find(aws, p, group=group)
-    if any(found[key] != wanted[key] for key in wanted if key != "tags"):
+    if any(found[key] != wanted[key] for key in wanted if key not in ("tags", "size")):
         aws.autoscaling.update_auto_scaling_group(**request)
-    if found["tags"] != wanted["tags"]:
+    if any(found["tags"].get(key) != value for key, value in wanted["tags"].items()):
         aws.autoscaling.create_or_update_tags(Tags=tags)
     return group
+
+
+def ensure_size(aws: AWS, p: Params) -> None:
+    """Its least and its most instances. Auto Scaling moves a desired capacity that lies outside of them:
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+    """
+    group = describe(aws, p) or {}
+    if (group.get("MinSize"), group.get("MaxSize")) != (p.nodes, p.max_nodes):
+        aws.autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=p.scaling_group_name, MinSize=p.nodes, MaxSize=p.max_nodes
+        )
 
 
 def destroy(aws: AWS, p: Params) -> Changes:

@@ -5,6 +5,7 @@ both must work side by side. Those of the choices that the params do not make ar
 its own step, told with a copy of the params that makes the other choice.
 """
 
+import time
 from collections.abc import Callable, Iterator
 
 from . import (
@@ -13,6 +14,7 @@ from . import (
     balancer,
     cache,
     certificate,
+    dns,
     network,
     nodes,
     revisions,
@@ -20,6 +22,7 @@ from . import (
     scaling,
     service,
     targets,
+    wait,
 )
 from .errors import ReadOnly
 from .params import Params
@@ -42,9 +45,16 @@ def find_former(aws: AWS, p: Params) -> Document:
 
 
 def ensure_former(aws: AWS, p: Params) -> Changes:
-    """Take the former pieces away. Call it once the registry works without them."""
+    """Take the former pieces away. Call it once the registry works without them.
+
+    Resolvers may lead clients to the former balancer until the record that they know has expired, so while there is
+    one, it is waited for as long.
+    """
     report = verify_former(aws, p)
     if not report:
+        if not _is_absent(report, _balancer(_other(p))):
+            ends = time.monotonic() + dns.TTL
+            wait.wait(TITLE, lambda: (time.monotonic() >= ends or None, "resolvers forget them"), timeout=2 * dns.TTL)
         destroy_former(aws, p)
     return report.changes.done
 
@@ -57,6 +67,10 @@ def destroy_former(aws: AWS, p: Params) -> Changes:
     """One row for each piece that was there; each goes before what it stands on."""
     done = sum((destroy(aws) for _, destroy in _former(p)), Changes())
     return Changes(tuple(row for row in done.rows if row))
+
+
+def _is_absent(report: Report, what: str) -> bool:
+    return all(check.ok for check in report.checks if check.name == what)
 
 
 def _is_there(reader: AWS, destroy: Destroy) -> bool:
@@ -74,14 +88,23 @@ def _retired(aws: AWS, p: Params) -> Changes:
     return destroyed("older revisions of the task definition", bool(surplus))
 
 
-def _former(p: Params) -> Iterator[tuple[str, Destroy]]:
-    """The pieces of the choices that are not made, in the order in which they can go."""
-    other = p.model_copy(
+def _other(p: Params) -> Params:
+    """The same deployment by the other choice of capacity and cache."""
+    return p.model_copy(
         update={
             "capacity": "instances" if p.scales else "auto-scaling-group",
             "cache": "elasticache" if p.cache == "memory" else "memory",
         }
     )
+
+
+def _balancer(other: Params) -> str:
+    return f"load balancer {other.balancer_name}"
+
+
+def _former(p: Params) -> Iterator[tuple[str, Destroy]]:
+    """The pieces of the choices that are not made, in the order in which they can go."""
+    other = _other(p)
     if not p.scales:
         alarmed = other.model_copy(update={"alarms": True})
         yield "alarms", lambda aws: alarms.destroy_alarms(aws, alarmed)
@@ -91,7 +114,7 @@ def _former(p: Params) -> Iterator[tuple[str, Destroy]]:
         alarmed = p.model_copy(update={"alarms": True})
         yield "alarms", lambda aws: alarms.destroy_alarms(aws, alarmed)
     yield f"service {other.service_name}", lambda aws: service.destroy_service(aws, other)
-    yield f"load balancer {other.balancer_name}", lambda aws: balancer.destroy_balancer(aws, other)
+    yield _balancer(other), lambda aws: balancer.destroy_balancer(aws, other)
     yield f"nodes of {other.node_role}", lambda aws: nodes.destroy_nodes(aws, other)
     if p.cache == "memory":
         yield f"cache {p.cache_name}", lambda aws: cache.destroy_cache(aws, other)

@@ -221,6 +221,9 @@ class Params(Names, BaseModel):
     def _possible_together(self):
         if self.name.startswith("internal-"):
             raise ValueError("name: must not begin with internal- (reserved by Elastic Load Balancing)")
+        # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+        if f"{self.name}-".startswith("sg-"):
+            raise ValueError("name: must not be sg, or begin with sg- (security groups' names may not)")
         if not f".{self.domain}".endswith(f".{self.zone}"):
             raise ValueError(f"domain: a name in the zone {self.zone}")
         if self.domain == self.zone and not self.scales:

@@ -63,15 +63,20 @@ def tasks(aws: AWS, p: Params, status: str) -> list[dict]:
 def wait_until_steady(aws: AWS, p: Params, revision: str, *, former: set[str]) -> None:
     """One completed deployment of the revision with all its tasks; StepFailed when that cannot come.
 
+    A service that was just made may not be told yet: ECS is eventually consistent.
+
     `former` are the ids of deployments that are not the one to wait for. ECS stops the tasks before it only once
     their targets have left the balancer, which takes the deregistration delay.
     """
     stopped_before = {task["taskArn"] for task in tasks(aws, p, "STOPPED")}
-    started = False
+    started = seen = False
 
     def look():
-        nonlocal started
+        nonlocal started, seen
         service = describe(aws, p)
+        if service is None and not seen:
+            return None, "not to be seen yet"
+        seen = True
         if service is None or service["status"] != "ACTIVE":
             raise StepFailed(f"service {p.service_name} was deleted meanwhile; run this notebook again")
         present = deployments(service)

@@ -43,9 +43,11 @@ def find_nodes(aws: AWS, p: Params) -> Document | None:
 
 
 def ensure_nodes(aws: AWS, p: Params) -> Changes:
-    """Role, instance profile, template, group, capacity provider; returns when the least number is in the cluster.
+    """Role, instance profile, template, group, capacity provider, and only then the instances; returns when the least
+    number is in the cluster.
 
-    An instance of an older template is replaced, one after the other: ECS drains each before it ends.
+    An instance of an older template, or that is not the provider's, is replaced, one after the other: ECS drains each
+    before it ends.
     """
     report = verify_nodes(aws, p)
     if report:
@@ -54,10 +56,13 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
     node_role.ensure(aws, p)
     launch_template.ensure(aws, p)
     capacity_provider.ensure(aws, p, group_arn=auto_scaling_group.ensure(aws, p)["AutoScalingGroupARN"])
+    auto_scaling_group.ensure_size(aws, p)
     _wait_until_joined(aws, p)
     _take_tasks_again(aws, p)
     while older := _older(aws, p):
         _replace(aws, p, older[0])
+    for stranger in _strangers(aws, p):
+        _replace(aws, p, stranger)
     if crowded := _crowded(aws, p):
         _replace(aws, p, crowded)
     instances.deregister(aws, p)
@@ -111,6 +116,7 @@ def _nodes(aws: AWS, p: Params, group: dict | None, live: list[dict], current: s
             "group": member.get("LifecycleState", "not in it"),
             "cluster": membership(p, registered.get(instance_id)),
             "systems manager": online.get(instance_id, "not registered"),
+            "capacity provider": registered.get(instance_id, {}).get("capacityProviderName"),
             "template": "newest" if version in current else "older",
             "ami": "current" if instance["ImageId"] == image else "older",
         }
@@ -127,6 +133,8 @@ def _missing(p: Params, node: dict) -> str | None:
         return f"instance {node['state']}, {node['group']}"
     if node["cluster"] != p.cluster_name:
         return f"running, {node['cluster']}"
+    if node["capacity provider"] != p.capacity_provider_name:
+        return f"in the cluster, not of capacity provider {p.capacity_provider_name}"
     ping = node["systems manager"]
     return None if ping == "Online" else f"in the cluster, Systems Manager: {ping}"
 
@@ -140,6 +148,12 @@ def _is_drained(node: dict) -> bool:
     return node["group"] == "InService" and node["cluster"] == "draining"
 
 
+def _is_stranger(p: Params, node: dict) -> bool:
+    """It joined the cluster before the capacity provider was there, which gives it no task."""
+    joined = node["group"] == "InService" and node["cluster"] == p.cluster_name
+    return joined and node["capacity provider"] != p.capacity_provider_name
+
+
 def _is_older(node: dict) -> bool:
     return node["group"] == "InService" and node["template"] == "older"
 
@@ -151,14 +165,15 @@ def _least_zones(aws: AWS, p: Params) -> int:
 def _wait_until_joined(aws: AWS, p: Params, *, full: bool = False) -> None:
     """Until the least number (`full`: as many as the group desires) is in the cluster and known to Systems Manager.
 
-    At most 15 minutes. A node that was drained by hand counts: it is told to take tasks afterwards.
+    At most 15 minutes. A node that was drained by hand counts, as it is told to take tasks afterwards, and so does one
+    that is not the provider's: it is replaced.
     """
 
     def look() -> tuple[bool | None, str]:
         group = auto_scaling_group.describe(aws, p) or {}
         desired = group.get("DesiredCapacity", p.nodes) if full else p.nodes
         nodes = _nodes(aws, p, group, _live(aws, p), set())
-        there = len(_joined(p, nodes)) + sum(map(_is_drained, nodes.values()))
+        there = sum(not _missing(p, node) or _is_drained(node) or _is_stranger(p, node) for node in nodes.values())
         seen = f"{there} of {desired} in the cluster{_why_not(p, nodes)}{auto_scaling_group.failure(aws, p)}"
         return (True if there >= desired else None), seen
 
@@ -184,6 +199,16 @@ def _older(aws: AWS, p: Params) -> list[str]:
     return [m["InstanceId"] for m in members if m.get("LaunchTemplate", {}).get("Version") not in current]
 
 
+def _strangers(aws: AWS, p: Params) -> list[str]:
+    """Ids of the instances in service and in the cluster that are not the capacity provider's."""
+    members, registered = {member["InstanceId"] for member in _in_service(aws, p)}, instances.registrations(aws, p)
+    return [
+        instance_id
+        for instance_id, item in sorted(registered.items())
+        if instance_id in members and item.get("capacityProviderName") != p.capacity_provider_name
+    ]
+
+
 def _crowded(aws: AWS, p: Params) -> str | None:
     """Id of an instance to replace when too many share a zone: Auto Scaling launches in the zone that has fewest.
 
@@ -196,7 +221,11 @@ def _crowded(aws: AWS, p: Params) -> str | None:
 
 
 def _replace(aws: AWS, p: Params, instance_id: str) -> None:
-    """End one instance through the group, which has ECS drain it and launches another, and wait for both."""
+    """End one instance through the group, which has ECS drain it and launches another, and wait for both.
+
+    The protection from scale-in is none from this call:
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html
+    """
 
     def asked() -> tuple[bool | None, str]:
         try:

@@ -9,7 +9,12 @@ from .session import AWS
 # Seconds in which ECS does not stop a new task for failed checks: a registry listens within a few seconds, and is
 # healthy after two checks.
 _GRACE = 60
+_PERIOD = "healthCheckGracePeriodSeconds"
 _HEALTHY_WITHIN = 300  # seconds
+_SOON = {
+    "does not have an associated load balancer": "ECS does not know the listener of the target group yet",
+    "only valid for services configured to use load balancers": "ECS does not know the service's target group yet",
+}
 _FIXED = "none: the classic balancer sends to the nodes"
 
 
@@ -22,7 +27,7 @@ def want_targets(p: Params) -> Document:
 
 
 def find_targets(aws: AWS, p: Params) -> Document | None:
-    """The same of what is; what the endpoint does not tell is left out. None while no target group is attached."""
+    """The same of what is. None while no target group is attached."""
     return _in_words(p, rollout.describe(aws, p), target_group.describe(aws, p)) if p.scales else want_targets(p)
 
 
@@ -42,12 +47,14 @@ def ensure_targets(aws: AWS, p: Params) -> Changes:
             f"target group {p.target_group_name} {'has no listener' if group else 'is not there'}; "
             "run notebook 05_configure_https_on_the_load_balancer from its start"
         )
-    report = _compare(p, _in_words(p, service, group))
-    former: set[str] = set()
-    if any(not check.ok and not check.name.startswith("health") for check in report.checks):
+    found, wanted = _in_words(p, service, group), want_targets(p)
+    report, former = compare(_title(p), wanted, found), set()
+    if found is None or found["loadBalancers"] != wanted["loadBalancers"]:
         former = {each["id"] for each in rollout.deployments(service)}
-    if not report:
-        wait.wait(_title(p), lambda: _attach(aws, p, group), timeout=120, every=3)
+        attached = [each | {"targetGroupArn": group["TargetGroupArn"]} for each in wanted["loadBalancers"]]
+        wait.wait(_title(p), lambda: _updated(aws, p, loadBalancers=attached), timeout=120, every=3)
+    if found is None or found[_PERIOD] != _GRACE:
+        wait.wait(_title(p), lambda: _updated(aws, p, **{_PERIOD: _GRACE}), timeout=120, every=3)
     rollout.wait_until_steady(aws, p, service["taskDefinition"], former=former)
     wait.wait(_title(p), lambda: _healthy(aws, p), timeout=_HEALTHY_WITHIN, every=2)
     return report.changes.done
@@ -57,7 +64,7 @@ def verify_targets(aws: AWS, p: Params) -> Report:
     """Attached, as many healthy targets as `replicas`, and no target that is not one of the service's tasks."""
     if not p.scales:
         return _fixed()
-    report = _compare(p, find_targets(aws, p))
+    report = compare(_title(p), want_targets(p), find_targets(aws, p))
     if report.absent:
         return report
     targets = target_health.health(aws, p)
@@ -68,17 +75,21 @@ def verify_targets(aws: AWS, p: Params) -> Report:
 
 
 def destroy_targets(aws: AWS, p: Params) -> Changes:
-    """Take the service out of the balancer: no task is left, and none of its targets."""
+    """Take the service out of the balancer: no task is left, and none of its targets.
+
+    The service keeps the name of the group until it goes itself. ECS takes an empty list for it as well, but what it
+    then makes of the grace period, which a service without a balancer must not have, is not documented.
+    """
     if not p.scales:
         return destroyed(_title(p), False)
     service = rollout.describe(aws, p)
     attached = bool(service and service["status"] == "ACTIVE" and service.get("loadBalancers"))
-    if attached:
-        nothing = {"loadBalancers": [], "desiredCount": 0}
-        aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, **nothing)
+    running = attached and service["desiredCount"] > 0
+    if running:
+        aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, desiredCount=0)
     if target_health.health(aws, p):
         wait.wait(_title(p), lambda: _gone(aws, p), timeout=rollout.stop_timeout(p), every=2)
-    return destroyed(_title(p), attached)
+    return destroyed(_title(p), running)
 
 
 def _title(p: Params) -> str:
@@ -97,27 +108,22 @@ def _in_words(p: Params, service: dict | None, group: dict | None) -> Document |
         each | {"targetGroupArn": p.target_group_name if each.get("targetGroupArn") == present else "another group"}
         for each in service["loadBalancers"]
     ]
-    found = {key: service[key] for key in want_targets(p) if key in service}
-    return Document(found | {"loadBalancers": attached})
+    return Document({"loadBalancers": attached, _PERIOD: service.get(_PERIOD, 0)})
 
 
-def _compare(p: Params, found: Document | None) -> Report:
-    wanted = want_targets(p)
-    if found is not None and "healthCheckGracePeriodSeconds" not in found:
-        del wanted["healthCheckGracePeriodSeconds"]
-    return compare(_title(p), wanted, found)
+def _updated(aws: AWS, p: Params, **change: object) -> tuple[bool | None, str]:
+    """Change one thing of the service. Both together, AWS has refused for a service without a balancer:
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1313
 
-
-def _attach(aws: AWS, p: Params, group: dict) -> tuple[bool | None, str]:
-    """ECS hears of a new listener a little later than its owner:
-    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1868"""
-    wanted = want_targets(p)
-    wanted["loadBalancers"] = [each | {"targetGroupArn": group["TargetGroupArn"]} for each in wanted["loadBalancers"]]
+    ECS hears of a new listener a little later than its owner:
+    https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1868
+    """
     try:
-        aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, **wanted)
+        aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, **change)
     except AwsError as error:
-        if "does not have an associated load balancer" in error.message:
-            return None, "ECS does not know the listener of the target group yet"
+        for sign, seen in _SOON.items():
+            if sign in error.message:
+                return None, seen
         raise
     return True, "attached"
 

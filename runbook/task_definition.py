@@ -139,7 +139,7 @@ def _log(p: Params) -> dict:
 def _by_name(task: Document) -> dict:
     """Containers, variables and volumes by name, so that a report names the one that differs.
 
-    ECS leaves an empty list out of its answer, or fills it in.
+    ECS leaves an empty list or a default out of its answer, or fills it in.
     """
     by_name = {key: value for key, value in task.items() if key not in ("containerDefinitions", "volumes")}
     by_name["container"] = {}
@@ -148,6 +148,7 @@ def _by_name(task: Document) -> dict:
         by_name["container"][container["name"]] |= {
             "environment": {pair["name"]: pair["value"] for pair in container.get("environment", [])},
             "secrets": {pair["name"]: pair["valueFrom"] for pair in container.get("secrets", [])},
+            "mountPoints": [{"readOnly": False} | mount for mount in container.get("mountPoints", [])],
         }
     return by_name | {"volume": {volume["name"]: _kind(volume) for volume in task["volumes"] or []}}
 

@@ -44,7 +44,7 @@ class Agents:
             registered = ecs.container_instances.get(name, {})
             mine = [item for item in registered.values() if item.ec2_instance_id == instance.id]
             if instance.state == "running" and self.joining:
-                for item in mine or [ecs.register_container_instance(name, instance.id)]:
+                for item in mine or [_registered(ecs, name, instance.id)]:
                     item.agent_connected = True
             for item in mine:
                 if instance.state == "stopped":
@@ -62,6 +62,17 @@ class Agents:
         ids = [i.id for i in get_backend("ec2")[ACCOUNT][REGION].all_instances() if i.state == "running"]
         found = [{"InstanceId": instance_id, "PingStatus": "Online"} for instance_id in ids if self.online]
         return ActionResult({"InstanceInformationList": found})
+
+
+def _registered(ecs, cluster, instance_id):
+    """A capacity provider of the cluster takes the instances of its group that join from then on."""
+    item = ecs.register_container_instance(cluster, instance_id)
+    groups = get_backend("autoscaling")[ACCOUNT][REGION].autoscaling_groups.values()
+    arns = [group.arn for group in groups if instance_id in {state.instance.id for state in group.instance_states}]
+    for provider in map(ecs.capacity_providers.get, ecs.clusters[cluster].capacity_providers or []):
+        if provider.auto_scaling_group_provider["autoScalingGroupArn"] in arns:
+            item.capacity_provider_name = provider.name
+    return item
 
 
 def _user_data(instance):

@@ -36,7 +36,8 @@ def test_params_are_frozen():
     ("field", "values"),
     {
         "region": ["", "us-east-9x", "US-EAST-1", "eu-central-1\n", "us-gov-west-1", 1],
-        "name": ["", "a" * 25, "internal-x", "-a", "a-", "ünicode", "a b", ";rm -rf", "a--b", "Registry", False, 1e3],
+        "name": ["", "a" * 25, "internal-x", "sg", "sg-x", "-a", "a-", "ünicode", "a b", ";rm -rf", "a--b", "Registry",
+                 False, 1e3],
         "bucket": ["Upper", "a..b", "192.168.1.1", "ab", "a" * 64, "b/../c", "trailing.", "${x}", "under_score"],
         "domain": ["nodot", "registry.elastic.io.", "*.elastic.io", "elastic.io", f"{'a' * 64}.elastic.io",
                    "registry.example.com", "REGISTRY.elastic.io", "régistry.elastic.io"],

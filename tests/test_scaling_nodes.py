@@ -4,8 +4,21 @@ import base64
 
 import pytest
 from agents import install
+from moto.backends import get_backend
 
-from runbook import cluster, instances, launch_template, launching, network, nodes, roles, running, scaling_nodes, vpc
+from runbook import (
+    cluster,
+    instances,
+    launch_template,
+    launching,
+    network,
+    node_role,
+    nodes,
+    roles,
+    running,
+    scaling_nodes,
+    vpc,
+)
 from runbook.errors import AwsError, NotOurs, StepFailed, TimedOut
 
 NAME, PROVIDER = "registry-asg", "runbook-registry"
@@ -112,6 +125,7 @@ def test_made_once(ready, p):
         "group": "InService",
         "cluster": "registry",
         "systems manager": "Online",
+        "capacity provider": PROVIDER,
         "template": "newest",
         "ami": "current",
     }
@@ -141,6 +155,34 @@ def test_what_the_api_is_told(ready, p):
         tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
         assert p.tags.items() <= tags.items() and tags["Name"] == NAME
         assert instance["ImageId"] == launching.current_ami(ready)
+
+
+@pytest.mark.moto
+def test_no_instance_is_launched_before_the_group_has_its_provider(ready, p):
+    sizes, real = [], ready.ecs._client.put_cluster_capacity_providers
+
+    def put(**asked):
+        sizes.append((group(ready)["MinSize"], group(ready)["DesiredCapacity"], len(instances.of_group(ready, p))))
+        return real(**asked)
+
+    ready.ecs._client.put_cluster_capacity_providers = put
+    nodes.ensure_nodes(ready, p)
+    assert sizes == [(0, 0, 0)] and len(ids(ready, p)) == 2
+
+
+@pytest.mark.moto
+def test_a_node_that_joined_before_the_provider_is_replaced(ready, p, agents):
+    nodes.ensure_nodes(ready, p)
+    before = ids(ready, p)
+    (registered,) = get_backend("ecs")["123456789012"][p.region].container_instances.values()
+    stranger = next(item for item in registered.values() if item.ec2_instance_id == before[0])
+    stranger.capacity_provider_name = None
+    report = nodes.verify_nodes(ready, p)
+    assert failed(report) == ["nodes", "zones"] and "not of capacity provider runbook-registry" in report.failures()
+    nodes.ensure_nodes(ready, p)
+    agents()
+    assert nodes.verify_nodes(ready, p).require()
+    assert before[0] not in ids(ready, p) and before[1] in ids(ready, p)
 
 
 @pytest.mark.moto
@@ -233,7 +275,7 @@ def _no_strategy(aws):
 
 
 def _role(aws):
-    aws.iam.delete_role_policy(RoleName=NAME, PolicyName=roles.INLINE)
+    aws.iam.detach_role_policy(RoleName=NAME, PolicyArn=node_role.SSM)
 
 
 def _profile(aws):
@@ -259,7 +301,7 @@ def _profile(aws):
             ["PutClusterCapacityProviders"],
         ),
         (_no_strategy, ["capacity provider.default strategy"], ["PutClusterCapacityProviders"]),
-        (_role, [f"IAM role {NAME}"], ["PutRolePolicy"]),
+        (_role, [f"IAM role {NAME}"], ["AttachRolePolicy"]),
         (_profile, [f"instance profile {NAME}"], ["AddRoleToInstanceProfile"]),
     ],
 )

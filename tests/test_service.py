@@ -67,6 +67,28 @@ def test_from_nothing_to_steady_and_then_nothing_to_change(aws, p, ready, capsys
 
 
 @pytest.mark.moto
+def test_a_new_service_that_is_not_told_at_once_is_waited_for(aws, p, ready, monkeypatch):
+    real, asked = rollout.describe, []
+
+    def describe(aws, p):
+        asked.append(real(aws, p))
+        return None if asked[-1] and sum(map(bool, asked)) <= 2 else asked[-1]
+
+    monkeypatch.setattr(rollout, "describe", describe)
+    service.ensure_service(aws, p)
+    assert asked[0] is None and service.verify_service(aws, p).require()
+
+    def delete(_seconds):
+        aws.ecs.delete_service(cluster=p.cluster_name, service=p.service_name, force=True)
+
+    monkeypatch.setattr(wait, "time", types.SimpleNamespace(sleep=delete, monotonic=time.monotonic))
+    one = next(iter(ready.backend.services.values()))
+    one.running_count = 0
+    with pytest.raises(StepFailed, match="was deleted meanwhile"):
+        rollout.wait_until_steady(aws, p, revisions.newest(aws, p), former=set())
+
+
+@pytest.mark.moto
 def test_what_is_sent_is_what_is_wanted(aws, p, ready):
     """moto forgets part of it, so it is looked at on its way."""
     sent = []

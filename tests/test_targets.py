@@ -131,7 +131,25 @@ def test_a_listener_that_ecs_does_not_know_yet_is_waited_for(aws, p, ready, monk
 
     monkeypatch.setattr(aws.ecs._client, "update_service", refuse_once)
     targets.ensure_targets(aws, p)
-    assert len(tries) == 2
+    assert len(tries) == 3
+
+
+def test_the_grace_period_comes_after_the_group_that_it_needs(aws, p, ready, monkeypatch):
+    from botocore.exceptions import ClientError
+
+    message = "Health check grace period is only valid for services configured to use load balancers"
+    update, tries = aws.ecs._client.update_service, []
+
+    def refuse(**options):
+        tries.append(set(options) - {"cluster", "service"})
+        if "healthCheckGracePeriodSeconds" in options and (len(tries) < 3 or "loadBalancers" in options):
+            raise ClientError({"Error": {"Code": "InvalidParameterException", "Message": message}}, "UpdateService")
+        return update(**options)
+
+    monkeypatch.setattr(aws.ecs._client, "update_service", refuse)
+    targets.ensure_targets(aws, p)
+    assert tries == [{"loadBalancers"}, {"healthCheckGracePeriodSeconds"}, {"healthCheckGracePeriodSeconds"}]
+    targets.verify_targets(aws, p).require()
 
 
 def health(state, reason="", description=""):
@@ -195,7 +213,7 @@ def test_a_foreign_group_is_left_alone(aws, p, ready):
 
 def gone(aws, p):
     assert not target_health.health(aws, p)
-    assert targets.find_targets(aws, p) is None
+    assert not targets.destroy_targets(aws.read_only(), p)
 
 
 def test_destroy_takes_the_targets_out_once(aws, p, ready):
@@ -219,7 +237,7 @@ def is_ok(aws, p):
 
 
 def test_a_killed_attachment_is_completed(crash_everywhere, scheduler):
-    assert crash_everywhere(targets.ensure_targets, is_ok, prepare=with_service) == ["ecs UpdateService"]
+    assert crash_everywhere(targets.ensure_targets, is_ok, prepare=with_service) == ["ecs UpdateService"] * 2
 
 
 def test_a_killed_destroy_is_completed(crash_everywhere, scheduler):

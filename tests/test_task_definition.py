@@ -189,3 +189,13 @@ def test_a_container_that_only_one_side_has_is_one_difference(p):
     wanted["containerDefinitions"].append(init | {"name": "sidecar"})
     told = [str(check) for check in task_definition.compare_task(scaled, wanted).checks if not check.ok]
     assert told == ["container.sidecar: wanted absent, found there"]
+
+
+def test_defaults_that_ecs_leaves_out_are_no_difference():
+    p = production()
+    found = copy.deepcopy(task_definition.want_task(p))
+    registry, init = found["containerDefinitions"]
+    del init["mountPoints"][0]["readOnly"], registry["privileged"], registry["links"]
+    assert task_definition.compare_task(p, found)
+    del registry["mountPoints"][0]["readOnly"]
+    assert not task_definition.compare_task(p, found)
