@@ -175,7 +175,8 @@ def _settle(aws: AWS, p: Params) -> None:
             raise StepFailed(_failed(p))
         return (True if status in ("available", "absent") else None), status
 
-    wait(_title(p), look, timeout=_SETTLES_WITHIN, every=3)
+    if look()[0] is None:
+        wait(_title(p), look, timeout=_SETTLES_WITHIN, every=3)
 
 
 def _as_wanted(aws: AWS, p: Params) -> tuple[bool | None, str]:

@@ -3,6 +3,7 @@
 from .params import Params
 from .report import Prose
 
+_KEYS = {"access-key": "access key", "instance-role": "role, no key", "task-role": "role, no key"}
 _S3_ACTIONS = "[official list](https://distribution.github.io/distribution/storage-drivers/s3/)"
 
 
@@ -25,42 +26,42 @@ in Secrets Manager.
             "instance-role": f"""\
 No key exists. The role of the nodes may do with this bucket what Distribution's {_S3_ACTIONS} says, and nothing else;
 the registry gets credentials from the instance metadata service, which last some hours and are renewed by themselves.
-Two things follow. Every container on these nodes can get them, so the nodes run nothing but registries. And the
-metadata service must let its answer travel two hops, because a container on a bridge network is one hop further away
-than the node. A task role would need neither, but registry 2.x never asks the endpoint that hands one out; registry
-3.1.1 does (`credentials: task-role`).
+Two things follow. Every container on these nodes can get them, and so all that the role may do: the nodes run nothing
+but registries. And the metadata service must let its answer travel two hops, because a container on a bridge network is
+one hop further away than the node. A task role would need neither, but registry 2.x never asks the endpoint that hands
+one out; registry 3.1.1 does (`credentials: task-role`).
 
-> **In the blog** an IAM user's key stands in the task definition in plain text, and its first TODO is a role with
-> write permission for the bucket. This is that role.""",
+> **In the blog:** an IAM user's key in the task definition, in plain text. Its first TODO is a role with write
+> permission for the bucket; this is that role.""",
             "task-role": f"""\
 No key exists. The registry's task has a role of its own, which may do with this bucket what Distribution's
 {_S3_ACTIONS} says, and nothing else; ECS hands its credentials to this task alone, and renews them. The nodes' own role
 cannot touch the bucket, and their metadata service answers one hop only, so that no container gets that role either.
 
-> **In the blog** an IAM user's key stands in the task definition in plain text, and its first TODO is a role with
-> write permission for the bucket. This is that role.""",
+> **In the blog:** an IAM user's key in the task definition, in plain text. Its first TODO is a role with write
+> permission for the bucket; this is that role.""",
         }[p.credentials]
     )
 
 
 def groups(p: Params) -> Prose:
     """Who reaches what."""
+    cached = " Only the nodes reach the cache, which reaches nobody." if p.cache == "elasticache" else ""
     if not p.scales:
         return Prose(
-            """\
+            f"""\
 > **Differs from the blog**, which says nothing of port 5000 and logs in by SSH: here only the balancer reaches port
-> 5000, and port 22 is closed unless `ssh_from` names a network."""
+> 5000, and port 22 is closed unless `ssh_from` names a network.{cached}"""
         )
-    cached = " Only the nodes reach the cache, which reaches nobody." if p.cache == "elasticache" else ""
     return Prose(
         f"""\
 The clients reach ports 443 and 80 of the balancer (80 only sends them on to 443); the balancer alone reaches the
 nodes, on the ports from which ECS takes a free one for each registry.{cached} Nothing leads to the registries' debug
 port: it is bound inside the container.
 
-> **In the blog** one fixed port 5000 and one node; a second registry on the same node, and so a change without a gap,
-> is not possible there. The blog says nothing of who may reach it, and logs in by SSH; here port 22 is closed unless
-> `ssh_from` names a network."""
+> **In the blog:** one fixed port 5000, so that a node has no room for a second registry, nor for a change without a
+> gap. Who may reach it is not said, and one logs in by SSH; here port 22 is closed unless `ssh_from` names a
+> network."""
     )
 
 
@@ -80,7 +81,7 @@ dies. An ECS capacity provider makes it grow when a task finds no room and shrin
 {p.nodes} and {p.max_nodes}; a node that goes is drained first. Each takes the newest ECS-optimised image by AWS's
 public parameter, requires IMDSv2 ({hops}), encrypts its disk, has no key pair and is reached through Systems Manager.
 
-> **In the blog** one instance, launched by a wizard, which somebody logs in to with a key. Its third TODO is an
+> **In the blog:** the console's sample cluster, whose instance somebody logs in to with a key. Its third TODO is an
 > "auto-scale group for transparently scaling registry"."""
     )
 
@@ -101,11 +102,12 @@ learns everything anew, and one may remember what another has deleted; `cache: e
     )
     return Prose(
         f"""\
-One ElastiCache for all registries: what one of them learns of a blob, the others need not ask S3 for. It evicts what
-was not used for longest (`allkeys-lru`), so it cannot run full; it holds nothing that S3 does not, so it has one node
-and no backup, and the registries go on without it, only slower. {tls}
+One ElastiCache for all registries: what one of them learns of a blob, the others need not ask S3 for, nor those that a
+change starts (`docs/cache.md` has figures). It evicts what was not used for longest (`allkeys-lru`), so it cannot run
+full; it holds nothing that S3 does not, so it has one node and no backup, and the registries go on without it, only
+slower. {tls}
 
-> **In the blog** `inmemory`, and as the last TODO "Caching into Redis or AWS-proprietary alternative"."""
+> **In the blog:** `inmemory`, and as the last TODO "Caching into Redis or AWS-proprietary alternative"."""
     )
 
 
@@ -114,12 +116,14 @@ def task(p: Params) -> Prose:
     common = """\
 `secretsmanager:NAME` stands for the secret's ARN, `{role}` for the role that may read it."""
     if not p.scales:
+        keyed = p.credentials == "access-key"
+        key = "the access key comes through `secrets`, not `environment`" if keyed else "there is no access key in it"
+        version = " The key's ARN has its present version in it, so that a new key is a new revision." if keyed else ""
         return Prose(
             f"""\
-> **Differs from the blog:** the access key comes through `secrets`, not `environment`; `REGISTRY_HTTP_SECRET` is added,
+> **Differs from the blog:** {key}; `REGISTRY_HTTP_SECRET` is added,
 > without which a second replica breaks uploads; and a log driver, without which the reason why a container died is
-> lost. {common.format(role=p.execution_role)} The ARN has its present version in it, so that a new key is a new
-> revision."""
+> lost. {common.format(role=p.execution_role)}{version}"""
         )
     return Prose(
         f"""\
@@ -127,8 +131,8 @@ The registry runs as a plain user on a file system that it cannot write to, take
 (`hostPort` 0), and waits for the container `htpasswd`, which writes the users' file and ends. Only that container gets
 the users' secret, only the registry the `http.secret` that all replicas share. {common.format(role=p.execution_role)}
 
-> **In the blog** the S3 key stands in `environment` in plain text, port 5000 is fixed, the htpasswd file lies in a
-> folder of the host, and there is no shared `http.secret` and no log."""
+> **In the blog:** the S3 key in `environment`, in plain text; port 5000 fixed; the htpasswd file in a folder of the
+> host; no shared `http.secret` and no log."""
     )
 
 
@@ -150,17 +154,20 @@ it to carries no secret. The registry reads the file again when it changes: nobo
 > **Differs from the blog:** {made}; here passlib makes the lines. And no SSH: the file goes to the nodes by SSM Run
 > Command."""
         )
+    rolled = "in which the old registries answer until the new ones do (notebook 10 proves it with real requests)"
+    if not p.scales:
+        rolled = "some seconds without a registry"
     return Prose(
         f"""\
 {cost}
 
 The lines go into Secrets Manager and nowhere else. Each task writes them to a volume of its own before its registry
 starts, so there is no file to deliver, and a node that comes at night has the users, too. ECS reads a secret when a
-task starts: a change of users is a new version of the secret and a rolling deployment, in which the old registries
-answer until the new ones do (notebook 04 does it, and notebook 10 proves it with real requests).
+task starts: a change of users is a new version of the secret and a rolling deployment,
+{rolled}.
 
-> **In the blog** somebody logs in to the node by SSH and appends a line to a file in a folder of the host; "complicated
-> volume mounting", says its second TODO. ({made[0].upper()}{made[1:]}; passlib makes the lines here.)"""
+> **In the blog:** somebody logs in to the node by SSH and appends a line to a file in a folder of the host;
+> "complicated volume mounting", says its second TODO. ({made[0].upper()}{made[1:]}; passlib makes the lines here.)"""
     )
 
 
@@ -183,7 +190,7 @@ At least {p.replicas} registries, spread over zones and then over nodes. A chang
 The circuit breaker goes back to the last revision that worked when a new one keeps failing. How many there are is the
 load's matter from notebook 05 on, so `desiredCount` is what it begins with.
 
-> **In the blog** one task on one fixed port: each change is a gap, and with ECS's defaults it never ends."""
+> **In the blog:** a fixed port, so that each change is a gap, and with ECS's defaults one that never ends."""
     )
 
 
@@ -195,7 +202,7 @@ def certificate(p: Params) -> Prose:
 Requested from ACM, which asks for proof that the domain is ours: a record in the zone, which this notebook writes and
 leaves there, as ACM renews the certificate by it every year without anybody's help.
 
-> **In the blog** "here you can deploy your HTTPS certificate": one that somebody must buy, upload and remember to
+> **In the blog:** "Here you can deploy your HTTPS certificate": one that somebody must get, upload and remember to
 > renew."""
         )
     if p.certificate_folder is None:
@@ -229,7 +236,7 @@ blog's TCP: with `health.storagedriver` the registry answers 503 when it cannot 
 price: when S3 itself is down, all registries are called unhealthy at once. The balancer then sends requests to all of
 them, which answer 503 and say why, and ECS goes on replacing them until S3 is back; nothing that is stored is touched.
 
-> **In the blog** a classic load balancer with a check on TCP:5000, "as ELB expect HTTP 200 while it will be getting
+> **In the blog:** a classic load balancer with a check on TCP:5000, "as ELB expect HTTP 200 while it will be getting
 > HTTP 404": untrue since Distribution 2.2.0. It calls a registry healthy that has lost its bucket. A fixed port 5000
 > has room for one registry a node."""
     )
@@ -248,7 +255,7 @@ whose it is."""
 The registry's name as an alias to the balancer, which costs nothing to ask for and may stand at the zone's apex. A DNS
 record carries no tags, so a TXT record beside it, the mark, says whose it is.
 
-> **In the blog** "a CNAME alias to ELB DNS name"."""
+> **In the blog:** "a CNAME alias to ELB DNS name"."""
     )
 
 
@@ -262,7 +269,7 @@ Between {p.replicas} and {p.max_replicas} registries: more when they use over {p
 bcrypt does first) or get over {p.target_requests} requests a minute each, fewer some minutes after it is over. The
 nodes follow by themselves, as notebook 02 says.
 
-> **In the blog** the third TODO: "auto-scale group for transparently scaling registry"."""
+> **In the blog:** the third TODO, "auto-scale group for transparently scaling registry"."""
     )
 
 
@@ -276,7 +283,7 @@ def alarms(p: Params) -> Prose:
 Three things go wrong slowly enough to be told in time: registries that fail their health check, answers of 5xx, and a
 node's disk that fills up. The alarms go to {to}.
 
-> **In the blog** nothing: without a log, a health check that sees the bucket, or an alarm, one learns of it from
+> **In the blog:** nothing. Without a log, a health check that sees the bucket, or an alarm, one learns of it from
 > whoever cannot push."""
     )
 
@@ -285,7 +292,8 @@ def todos(p: Params) -> Prose:
     """The blog's four TODOs, and where this deployment stands with each."""
     role = {
         "access-key": "open: an IAM user's key, from Secrets Manager. Closed by `credentials: task-role`",
-        "instance-role": "closed: the nodes' role, as registry 2.x can use no other",
+        "instance-role": "closed: the nodes' role"
+        + (", as registry 2.x can use no other" if p.major_version == 2 else ""),
         "task-role": "closed: the task has a role of its own",
     }
     file = {
@@ -311,7 +319,9 @@ def todos(p: Params) -> Prose:
 
 
 def _blog_picture(p: Params) -> str:
-    key = "access key" if p.credentials == "access-key" else "role"
+    key = _KEYS[p.credentials]
+    at_start = p.htpasswd == "init-container"
+    users = "init container" if at_start else "file"
     return f"""\
 ```mermaid
 flowchart LR
@@ -319,18 +329,23 @@ flowchart LR
   elb -- "HTTP 5000" --> node
   dns["Route 53<br/>CNAME"] -.-> elb
   subgraph node["ECS cluster: EC2 node"]
-    htpasswd["htpasswd<br/>file"] -.-> registry["{p.image}"]
+    htpasswd["htpasswd<br/>{users}"] -.-> registry["{p.image}"]
   end
   node -- "{key}" --> s3[("S3 bucket")]
   secrets["Secrets Manager"] -.-> node
 ```
 
 The same in words: clients speak HTTPS to a classic load balancer, which sends plain HTTP to port 5000 of the EC2 nodes
-of an ECS cluster; the registry there keeps its images in an S3 bucket and reads its users from a file on the node."""
+of an ECS cluster; the registry there keeps its images in an S3 bucket and \
+{"gets its users from Secrets Manager when it starts" if at_start else "reads its users from a file on the node"}."""
 
 
 def _scaled_picture(p: Params) -> str:
     cached = p.cache == "elasticache"
+    shared = ", share a cache" if cached else ""
+    beyond = [f'-- "{_KEYS[p.credentials]}" --> s3[("S3 bucket")]']
+    beyond += ['--> cache[("ElastiCache")]'] if cached else []
+    beyond += [f'-.-> logs["CloudWatch<br/>{"logs, alarms" if p.alarms else "logs"}"]']
     return f"""\
 ```mermaid
 flowchart LR
@@ -340,13 +355,9 @@ flowchart LR
   subgraph asg["Auto Scaling group: {p.nodes} to {p.max_nodes} nodes in several zones"]
     users["htpasswd<br/>init container"] -.-> registries["{p.image}<br/>{p.replicas} to {p.max_replicas} tasks"]
   end
-  asg -- "role, no key" --> s3[("S3 bucket")]
-{'  asg --> cache[("ElastiCache")]' if cached else ""}
   secrets["Secrets Manager"] -.-> users
-  asg -.-> logs["CloudWatch<br/>logs, alarms"]
-```
+{"".join(f"  registries {line}{chr(10)}" for line in beyond)}```
 
 The same in words: clients speak HTTPS to an application load balancer, which spreads their requests over the registries
-that an ECS service runs on an Auto Scaling group's nodes; these keep the images in an S3 bucket by a role, without a
-key{", share a cache" if cached else ""}, and get their users from Secrets Manager when they start. Both the registries
-and the nodes grow and shrink with the load."""
+that an ECS service runs on an Auto Scaling group's nodes; these keep the images in an S3 bucket{shared}, and get
+their users from Secrets Manager when they start. Both the registries and the nodes grow and shrink with the load."""

@@ -29,6 +29,19 @@ def test_no_choice_is_left_without_words():
     assert "plain text" in prose.cache(load(fields))
 
 
+def test_what_is_said_holds_for_mixed_choices():
+    fields = load("blog").model_dump()
+    mixed = {"htpasswd": "init-container", "credentials": "instance-role", "cache": "elasticache"}
+    p = load({**fields, **mixed})
+    assert "init container" in prose.picture(p) and "file on the node" not in prose.picture(p)
+    assert "role, no key" in prose.picture(p) and "there is no access key" in prose.task(p)
+    assert "Only the nodes reach the cache" in prose.groups(p)
+    assert "some seconds without a registry" in prose.users(p)
+    plain = load({**load("production").model_dump(), "cache": "memory", "credentials": "access-key", "alarms": False})
+    assert "access key" in prose.picture(plain) and "no key" not in prose.picture(plain)
+    assert not any(word in prose.picture(plain) for word in ("ElastiCache", "alarms", "share a cache"))
+
+
 def test_the_todos_say_how_to_close_what_is_open():
     assert prose.todos(load("blog")).count("Closed by") == 4
     assert prose.todos(load("production")).count("closed:") == 4

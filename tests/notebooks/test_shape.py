@@ -60,6 +60,14 @@ def test_links_between_notebooks_resolve(notebook):
                 assert (paths.NOTEBOOKS / target).exists(), target
 
 
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "docs/cache.md"])
+def test_links_of_the_documents_resolve(document):
+    file = paths.PROJECT / document
+    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in re.findall(r"^#+ (.+)$", file.read_text(), re.M)}
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", file.read_text()):
+        assert target in anchors or (file.parent / target).exists(), target
+
+
 def test_outputs_are_there_and_hold_no_path_no_id_and_no_secret(notebook):
     text = nbformat.writes(notebook)
     assert any(cell.outputs for cell in code(notebook))
