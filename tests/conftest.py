@@ -16,21 +16,39 @@ from moto.s3.models import FakeBucket
 from victim import Victim, is_killed
 
 import runbook
+from runbook import launching
 from runbook.local.inside import s3
 
-# AWS's own policies for what a node runs: moto reads all 1,400 of them anew (half a second) in every test otherwise.
-_NAMES = ("EC2", "ECS", "SSM", "CloudWatchAgent")
+# moto makes AWS's own policies (1,400), ECS's parameters (5,500) and images (1,300) anew for every account, which takes
+# longer than most tests: an account here has those that are asked for.
+_NAMES = (
+    *("AmazonSSMManagedInstanceCore", "CloudWatchAgentServerPolicy", "AmazonEC2ContainerServiceforEC2Role"),
+    "AmazonEC2FullAccess",
+)
 _POLICIES = json.dumps(
-    {k: v for k, v in json.loads(aws_managed_policies_data).items() if any(name in k for name in _NAMES)}
+    {name: document for name, document in json.loads(aws_managed_policies_data).items() if name in _NAMES}
 )
 # boto3 reads its models of the services from disk anew for each session; a test has a session of its own.
 _loader = functools.cache(botocore.loaders.create_loader)
-_load_images = functools.cache(amis.load_resource)
+_load = functools.cache(amis.load_resource)
+_ECS_PARAMETERS = "ssm/resources/ecs/optimized_amis/"
 
 
-def _ecs_images(resource):
-    """Of moto's 1,300 images only those for ECS: it makes all of them anew for each account otherwise."""
-    return [copy.deepcopy(image) for image in _load_images(resource) if "al2023-ami-ecs" in image["name"]]
+def _parameters(resource):
+    """Of ECS's parameters the one that names the recommended image."""
+    if not resource.startswith(_ECS_PARAMETERS):
+        return _load(resource)
+    return _only(_load(resource), launching.AMI_PARAMETER.strip("/").split("/"))
+
+
+def _only(tree, path):
+    return {path[0]: _only(tree[path[0]], path[1:])} if path else tree
+
+
+def _images(resource):
+    """Of ECS's images the recommended one."""
+    parameters = json.dumps(_parameters(_ECS_PARAMETERS + resource.rsplit("/", 1)[1]))
+    return [copy.deepcopy(image) for image in _load(resource) if image["ami_id"] in parameters]
 
 
 @pytest.fixture
@@ -57,7 +75,8 @@ def account(monkeypatch):
     monkeypatch.setattr("moto.iam.models.aws_managed_policies_data", _POLICIES)
     monkeypatch.setattr(botocore.session, "create_loader", _loader)
     monkeypatch.setattr(amis, "AMIS", [])
-    monkeypatch.setattr(amis, "load_resource", _ecs_images)
+    monkeypatch.setattr(amis, "load_resource", _images)
+    monkeypatch.setattr("moto.ssm.models.load_resource", _parameters)
     monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
     s3.install()
 

@@ -27,7 +27,7 @@ def tags(p):
     return [{"Key": key, "Value": value} for key, value in p.tags.items()]
 
 
-def make_group(aws, name, tags):
+def make_group(aws, p, name, tags):
     specification = {"ResourceType": "security-group", "Tags": tags}
     given = {"GroupName": name, "Description": "balancer", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**given, TagSpecifications=[specification])["GroupId"]
@@ -38,7 +38,7 @@ def earlier(pair):  # noqa: F811
     """What the steps before this one make."""
 
     def make(aws, p):
-        make_group(aws, p.balancer_group, tags(p))
+        make_group(aws, p, p.balancer_group, tags(p))
         bring_certificate(aws, p, pair)
 
     return make
@@ -236,7 +236,7 @@ def _no_listener(aws, p, pair):  # noqa: F811
 
 
 def _security_group(aws, p, pair):  # noqa: F811
-    other = make_group(aws, "another", [{"Key": "another", "Value": "one"}])
+    other = make_group(aws, p, "another", [{"Key": "another", "Value": "one"}])
     aws.elbv2.set_security_groups(LoadBalancerArn=described(aws, p)["LoadBalancerArn"], SecurityGroups=[other])
 
 
@@ -285,7 +285,7 @@ def test_drift_is_named_and_mended_alone(ready, p, pair, drift, says, mended_by)
 def test_what_is_missing_is_named_with_its_notebook(aws, p, pair):  # noqa: F811
     with pytest.raises(StepFailed, match="the security group registry-alb, .* run notebook 02_create_a_task"):
         balancer.ensure_balancer(aws, p)
-    make_group(aws, p.balancer_group, tags(p))
+    make_group(aws, p, p.balancer_group, tags(p))
     with pytest.raises(StepFailed, match="certificate of registry.elastic.io, issued, .* notebook 05_configure"):
         balancer.ensure_balancer(aws, p)
     requested = params(certificate="request")

@@ -45,14 +45,14 @@ def tags(p):
     return [{"Key": key, "Value": value} for key, value in p.tags.items()]
 
 
-def make_group(aws, name, tags):
+def make_group(aws, p, name, tags):
     specification = {"ResourceType": "security-group", "Tags": tags}
     given = {"GroupName": name, "Description": "cache", "VpcId": vpc.vpc_id(aws, p)}
     return aws.ec2.create_security_group(**given, TagSpecifications=[specification])["GroupId"]
 
 
 def earlier(aws, p):
-    make_group(aws, p.cache_name, tags(p))
+    make_group(aws, p, p.cache_name, tags(p))
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def _modify(**changes):
 
 
 def _security_group(aws, p):
-    other = make_group(aws, "another", [{"Key": "another", "Value": "one"}])
+    other = make_group(aws, p, "another", [{"Key": "another", "Value": "one"}])
     _modify(SecurityGroupIds=[other])(aws, p)
 
 
@@ -258,7 +258,7 @@ def test_without_the_security_group_the_notebook_is_named(aws, p):
     assert left(aws) == []
 
 
-def _their_cache(aws):
+def _their_cache(aws, p):
     given = {"Engine": "valkey", "EngineVersion": "8.0", "CacheNodeType": "cache.t4g.micro"}
     aws.elasticache.create_replication_group(
         ReplicationGroupId="registry-cache", ReplicationGroupDescription="theirs", **given
@@ -266,19 +266,19 @@ def _their_cache(aws):
     inside.groups("eu-central-1")[0].status = "available"
 
 
-def _their_parameters(aws):
+def _their_parameters(aws, p):
     given = {"CacheParameterGroupFamily": "valkey8", "Description": "theirs"}
     aws.elasticache.create_cache_parameter_group(CacheParameterGroupName="registry-cache", **given)
 
 
-def _their_subnets(aws):
+def _their_subnets(aws, p):
     given = {"CacheSubnetGroupDescription": "theirs", "SubnetIds": list(vpc.balancer_subnets(aws, p).values())}
     aws.elasticache.create_cache_subnet_group(CacheSubnetGroupName="registry-cache", **given)
 
 
 @pytest.mark.parametrize("make", [_their_cache, _their_parameters, _their_subnets])
 def test_what_carries_the_name_without_our_tag_is_left_alone(ready, p, make):
-    make(ready)
+    make(ready, p)
     writes = changed(ready)
     for verb in (cache.find_cache, cache.ensure_cache, cache.verify_cache, cache.destroy_cache):
         with pytest.raises(NotOurs, match="registry-cache"):
