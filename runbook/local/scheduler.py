@@ -2,10 +2,10 @@
 
 import math
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from . import placement, rebalancing
 from .inside import ecs, ecs_api, ecs_capacity, ecs_placement
 from .nodes import Nodes
 from .state import Place
@@ -36,10 +36,15 @@ class Pace:
 
 @dataclass
 class Told:
-    """What the events have said already: ECS leaves a repeated message out until its cause has gone."""
+    """What the events have said already: ECS leaves a repeated message out until its cause has gone.
+
+    `rebalancing` from the event that says so on; `newcomer` is the task that was started for it, one too many.
+    """
 
     steady: bool = False
     obstacle: str | None = None
+    rebalancing: bool = False
+    newcomer: ecs.Task | None = None
 
 
 class Scheduler:
@@ -59,7 +64,7 @@ class Scheduler:
             current = {}
             for backend in ecs.backends():
                 ecs.count(backend)
-                _place(backend)
+                placement.place_waiting(backend)
                 targets = Targets(backend.region_name)
                 for service in ecs.services(backend):
                     current[service] = self._told.get(service) or Told()
@@ -99,6 +104,8 @@ class Scheduler:
         self._start_missing(backend, service, primary, living, leaving)
         living = ecs.alive(ecs.tasks(backend, cluster=cluster, group=group))
         self._tell(service, primary, living, targets)
+        if self._told[service].steady and all(_stays(task, primary, leaving) for task in living):
+            self._rebalance(backend, service, primary, living)
         if service.status == "DRAINING" and not living:
             service.status, service.deployments = "INACTIVE", []
 
@@ -111,7 +118,8 @@ class Scheduler:
             if target := targets.failing(task, grace):
                 arn, instance_id, port = target
                 where = f"(instance {instance_id}) (port {port})"
-                ecs.event(service, f"{where} is unhealthy in (target-group {arn})")
+                why = f"due to (reason {targets.reason(target)})."
+                ecs.event(service, f"{where} is unhealthy in (target-group {arn}) {why}")
                 ecs.stop(task, f"Task failed ELB health checks in (target-group {arn})", "ServiceSchedulerInitiated")
                 ecs.event(service, f"has stopped 1 running tasks: {_names([task])}.")
                 self._pace(task.started_by).failed(timedelta(0))
@@ -148,9 +156,11 @@ class Scheduler:
         """Stop what is beyond the desired count, and, as far as enough others run, old tasks and those on `leaving`."""
         going = [task for task in living if task.desired_status == "RUNNING"]
         mine = [task for task in going if _stays(task, primary, leaving)]
+        if self._is_moving(backend, service, primary, mine, targets):
+            return
         stopping = []
         while len(mine) > service.desired_count:
-            stopping.append(_least_wanted(backend, service.cluster_name, mine))
+            stopping.append(ecs_placement.least_wanted(backend, service.cluster_name, mine))
             mine.remove(stopping[-1])
         if primary["rolloutState"] != "FAILED" or service.desired_count == 0:
             spare = sum(targets.ready(task) for task in going) - ecs.limits(service)[0]
@@ -159,14 +169,23 @@ class Scheduler:
                 if not targets.ready(task) or spare > 0:
                     spare -= targets.ready(task)
                     stopping.append(task)
-        for task in stopping:
-            reason = f"Scaling activity initiated by (deployment {primary['id']})"
-            ecs.stop(task, reason, "ServiceSchedulerInitiated")
         if stopping:
-            ecs.event(service, f"has stopped {len(stopping)} running tasks: {_names(stopping)}.")
-        if any(task.targets for task in stopping):
-            count = sum(bool(task.targets) for task in stopping)
-            ecs.event(service, f"has begun draining connections on {count} tasks.")
+            _stop(service, primary, stopping, f"has stopped {len(stopping)} running tasks: {_names(stopping)}.")
+
+    def _is_moving(
+        self, backend: ecs.Backend, service: ecs.Service, primary: dict, mine: list[ecs.Task], targets: Targets
+    ) -> bool:
+        """Whether the one task too many is there to balance the zones; when it is ready, one of the richest goes."""
+        told = self._told[service]
+        if told.newcomer not in mine or len(mine) != service.desired_count + 1:
+            told.newcomer = None
+        elif targets.ready(told.newcomer):
+            told.newcomer = None
+            zone, task = rebalancing.leaver(backend, service, mine)
+            why = f"in {zone} due to AZ rebalancing"
+            _stop(service, primary, [task], f"has stopped 1 running tasks {why}: {_names([task])}.")
+            return True
+        return told.newcomer is not None
 
     def _start_missing(
         self,
@@ -189,36 +208,46 @@ class Scheduler:
             )
         if time.monotonic() < self._pace(primary["id"]).not_before:
             return
-        definition, group = primary["definition"], f"service:{service.name}"
-        provider = ecs_capacity.named(primary.get("capacityProviderStrategy") or [])
-        strategy = service.placement_strategy
         started = []
         for _ in range(min(missing, room)):
             try:
-                instance = ecs_placement.choose(
-                    backend, service.cluster_name, definition, group, provider=provider, strategy=strategy
-                )
+                instance = placement.room(backend, service, primary)
             except LookupError as reason:
+                provider = ecs_capacity.named(primary.get("capacityProviderStrategy") or [])
                 if not (provider and ecs_capacity.may_wait(backend, service.cluster_name, provider)):
                     what = "was unable to place a task because no container instance met all of its requirements."
                     self._obstacle(service, f"{what} {reason} {HELP}")
                     break
                 instance = None
-            started.append(
-                ecs.new_task(
-                    backend,
-                    backend.clusters[service.cluster_name],
-                    definition,
-                    group=group,
-                    instance=instance,
-                    provider=provider,
-                    started_by=primary["id"],
-                    load_balancers=primary["loadBalancers"],
-                    strategy=strategy,
-                )
-            )
+            started.append(placement.new_task(backend, service, primary, instance))
         if started:
             ecs.event(service, f"has started {len(started)} tasks: {_names(started)}.")
+
+    def _rebalance(self, backend: ecs.Backend, service: ecs.Service, primary: dict, living: list[ecs.Task]) -> None:
+        """See whether the zones of a steady service are balanced, and start a task where one is missing."""
+        if service.availability_zone_rebalancing != "ENABLED":
+            return
+        told, counts = self._told[service], rebalancing.census(backend, service, living)
+        shown = ", ".join(f"{count} tasks in {zone}" for zone, count in counts.most_common())
+        if not rebalancing.uneven(counts):
+            if told.rebalancing:
+                ecs.event(service, f"is AZ balanced with {shown}.")
+            told.rebalancing = False
+            return
+        if not told.rebalancing:
+            ecs.event(service, f"is not AZ balanced with {shown}. AZ Rebalancing in progress.")
+        told.rebalancing = True
+        if len(living) >= ecs.limits(service)[1] or time.monotonic() < self._pace(primary["id"]).not_before:
+            return
+        zone = rebalancing.poorest(counts)
+        try:
+            instance = placement.room(backend, service, primary, zone=zone)
+        except LookupError:
+            what = f"is unable to place a task in {zone} because no container instance met all of its requirements."
+            self._obstacle(service, what)
+        else:
+            told.newcomer = placement.new_task(backend, service, primary, instance)
+            ecs.event(service, f"has started 1 tasks in {zone} to AZ Rebalance: {_names([told.newcomer])}.")
 
     def _obstacle(self, service: ecs.Service, message: str) -> None:
         told = self._told[service]
@@ -253,29 +282,13 @@ class Scheduler:
             ecs.event(service, "has reached a steady state.")
 
 
-def _place(backend: ecs.Backend) -> None:
-    """Give the tasks that wait for an instance their place on one that has come."""
-    waiting = [task for task in ecs.tasks(backend) if task.last_status == "PROVISIONING"]
-    for task in [task for task in waiting if task.desired_status == "RUNNING"]:
-        provider = task.capacity_provider_name
-        with suppress(LookupError):  # none has come yet
-            instance = ecs_placement.choose(
-                backend, task.cluster_name, task.definition, task.group, provider=provider, strategy=task.strategy
-            )
-            ecs.place(backend, task, instance)
-
-
-def _least_wanted(backend: ecs.Backend, cluster: str, tasks: list[ecs.Task]) -> ecs.Task:
-    """The task to stop when there are too many: one that does not run yet, else one where most are, else the newest."""
-    crowd = ecs_placement.crowding(backend, cluster, tasks)
-
-    def rank(task: ecs.Task) -> tuple:
-        own = next(iter(ecs_placement.crowding(backend, cluster, [task])), None)
-        fields = [] if own is None else [ecs_placement.ZONE, "instanceId"]
-        crowds = [sum(ecs_placement.value(each, f) == ecs_placement.value(own, f) for each in crowd) for f in fields]
-        return task.last_status == "RUNNING", *[-count for count in crowds or [0, 0]], -task.created_at.timestamp()
-
-    return min(tasks, key=rank)
+def _stop(service: ecs.Service, primary: dict, tasks: list[ecs.Task], message: str) -> None:
+    """Stop tasks that run too many, and say so in the events."""
+    for task in tasks:
+        ecs.stop(task, f"Scaling activity initiated by (deployment {primary['id']})", "ServiceSchedulerInitiated")
+    ecs.event(service, message)
+    if count := sum(bool(task.targets) for task in tasks):
+        ecs.event(service, f"has begun draining connections on {count} tasks.")
 
 
 def _stays(task: ecs.Task, primary: dict, leaving: set[str]) -> bool:

@@ -12,13 +12,22 @@ class Targets:
 
     def __init__(self, region: str):
         self._region = region
-        self._health: dict[str, dict[tuple[str, int], str]] = {}
+        self._health: dict[str, dict[tuple[str, int], elbv2.Health]] = {}
 
     def state(self, target: Target) -> str | None:
         """initial, healthy, unhealthy, draining or unused; None for what is not, or no longer, in its group."""
+        seen = self._seen(target)
+        return seen.state if seen else None
+
+    def reason(self, target: Target) -> str | None:
+        """Why a target is in its state, in the words of DescribeTargetHealth."""
+        seen = self._seen(target)
+        return seen.description if seen else None
+
+    def _seen(self, target: Target) -> elbv2.Health | None:
         arn, instance_id, port = target
         if arn not in self._health:
-            self._health[arn] = elbv2.target_health(self._region, arn)
+            self._health[arn] = elbv2.healths(self._region, arn)
         return self._health[arn].get((instance_id, port))
 
     def ready(self, task: ecs.Task) -> bool:

@@ -39,14 +39,14 @@ class Groups:
         self.calls.append(("deregister", arn, port))
         self.targets[arn][instance_id, port] = time.monotonic() + self.drain
 
-    def target_health(self, region, arn):
+    def healths(self, region, arn):
         now = time.monotonic()
         self.targets[arn] = {key: end for key, end in self.targets[arn].items() if end is None or end > now}
-        return {key: "draining" if end else self.state(*key) for key, end in self.targets[arn].items()}
+        return {key: elbv2.DRAINING if end else self.health(*key) for key, end in self.targets[arn].items()}
 
-    def state(self, instance_id, port):
+    def health(self, instance_id, port):
         found = answers(f"{self.address(instance_id)}:{port}")
-        return "healthy" if found is not None and found.status_code == 200 else "unhealthy"
+        return elbv2.HEALTHY if found is not None and found.status_code == 200 else elbv2.FAILED
 
     def address(self, instance_id):
         return self.machines.nodes[instance_id].address
@@ -72,7 +72,7 @@ def node(cloud):
 @pytest.fixture
 def groups(cloud, node, monkeypatch):
     groups = Groups(cloud.machines)
-    for name in ("register_target", "deregister_target", "target_health", "attached"):
+    for name in ("register_target", "deregister_target", "healths", "attached"):
         monkeypatch.setattr(elbv2, name, getattr(groups, name))
     return groups
 
@@ -191,7 +191,8 @@ def test_unhealthy_targets_are_replaced_and_trip_the_circuit_breaker(cloud, node
     for one in ended:
         if "ELB" in one["stoppedReason"]:
             assert (one["stoppingAt"] - one["startedAt"]).total_seconds() >= 1
-    assert any(f"is unhealthy in (target-group {GROUP})" in message for message in cloud.messages())
+    said = f"is unhealthy in (target-group {GROUP}) due to (reason Health checks failed)."
+    assert any(said in message for message in cloud.messages())
     assert groups.serving() == [f"{node.address}:{port(task)}"]
 
 
@@ -212,7 +213,7 @@ def test_a_target_group_is_attached_changed_and_detached_by_deployments(cloud, n
     assert groups.targets[GROUP] == {} and [key[1] for key in groups.targets[OTHER]] == [port(third)]
     cloud.update(loadBalancers=[], desiredCount=0)
     until(lambda: cloud.service()["runningCount"] == 0 and not cloud.tasks("RUNNING"))
-    until(lambda: groups.target_health(None, OTHER) == {})
+    until(lambda: groups.healths(None, OTHER) == {})
     assert cloud.service()["loadBalancers"] == []
 
 
@@ -227,7 +228,7 @@ def test_who_stops_a_task_waits_for_its_connections_too(cloud, node, groups):
     cloud.steady()
     cloud.ecs.delete_service(cluster=CLUSTER, service=SERVICE, force=True)
     until(lambda: cloud.service()["status"] == "INACTIVE")
-    assert groups.target_health(None, GROUP) == {}
+    assert groups.healths(None, GROUP) == {}
 
 
 def test_a_draining_instance_lets_its_connections_end(cloud, node, groups):

@@ -183,7 +183,8 @@ def test_a_static_port_on_the_only_node_blocks_a_rollout_by_default(cloud, node)
     cloud.update(forceNewDeployment=True)
     until(lambda: "already using a port required by your task" in cloud.messages()[0])
     assert [task["taskArn"] for task in cloud.tasks()] == [old["taskArn"]]
-    cloud.update(deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 100})
+    blocked = {"minimumHealthyPercent": 100, "maximumPercent": 100}
+    cloud.update(deploymentConfiguration=blocked, availabilityZoneRebalancing="DISABLED")
     until(lambda: "unable to stop or start tasks during a deployment" in cloud.messages()[0])
     cloud.update(deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 100})
     assert cloud.steady()["taskArn"] != old["taskArn"]

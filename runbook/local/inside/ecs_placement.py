@@ -40,14 +40,15 @@ def choose(
     *,
     provider: str | None = None,
     strategy: list[dict] | None = None,
+    zone: str | None = None,
 ) -> ContainerInstance:
     """The instance that the placement strategy prefers of those with room; LookupError in ECS's words if none has."""
-    candidates = instances(backend, cluster, provider)
+    candidates = [each for each in instances(backend, cluster, provider) if zone in (None, value(each, ZONE))]
     if not candidates:
         raise (
             LookupError("Reason: No Container Instances were found in your capacity provider.")
             if provider
-            else (LookupError("Reason: No Container Instances were found in your cluster."))
+            else LookupError("Reason: No Container Instances were found in your cluster.")
         )
     wanted = ecs.needs(definition)
     fitting = [instance for instance in candidates if lacks(instance, wanted) is None]
@@ -64,6 +65,19 @@ def crowding(backend: Backend, cluster: str, living: list[Task]) -> list[Contain
     registered = backend.container_instances.get(cluster, {})
     names = [task.container_instance_arn.split("/")[-1] for task in living if task.container_instance_arn]
     return [registered[name] for name in names if name in registered]
+
+
+def least_wanted(backend: Backend, cluster: str, tasks: list[Task]) -> Task:
+    """The task to stop when there are too many: one that does not run yet, else one where most are, else the newest."""
+    crowd = crowding(backend, cluster, tasks)
+
+    def rank(task: Task) -> tuple:
+        own = next(iter(crowding(backend, cluster, [task])), None)
+        fields = [] if own is None else [ZONE, "instanceId"]
+        crowds = [sum(value(each, field) == value(own, field) for each in crowd) for field in fields]
+        return task.last_status == "RUNNING", *[-count for count in crowds or [0, 0]], -task.created_at.timestamp()
+
+    return min(tasks, key=rank)
 
 
 def _rank(rule: dict, instance: ContainerInstance, crowd: list[ContainerInstance]) -> float:

@@ -7,14 +7,13 @@ from moto.ecs.models import EC2ContainerServiceBackend as Backend
 from moto.ecs.models import Service, TaskDefinition
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
-from . import ecs, ecs_capacity
+from . import ecs, ecs_capacity, ecs_placement
 
 # Fields of CreateService that moto forgets; UpdateService keeps what it is given.
 KEPT = {
     "healthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
     "enableExecuteCommand": "enable_execute_command",
     "enableECSManagedTags": "enable_ecs_managed_tags",
-    "availabilityZoneRebalancing": "availability_zone_rebalancing",
 }
 # Fields of UpdateService that start a new deployment when they are given.
 DEPLOYING = {"load_balancers", "network_configuration", "platform_version", "service_registries"}
@@ -40,12 +39,16 @@ def _create_service(self: Response) -> ActionResult:
     strategy = ecs_capacity.strategy(backend, cluster, self._get_param("launchType"), given)
     configuration = _configuration(self._get_param("deploymentConfiguration"))
     definition = active(backend, self._get_param("taskDefinition"))
+    placement, balancers = self._get_param("placementStrategy") or [], self._get_param("loadBalancers") or []
+    rebalancing = _rebalancing(
+        self._get_param("availabilityZoneRebalancing"), placement, balancers, ecs.DEPLOYMENT_DEFAULTS | configuration
+    )
     service = backend.create_service(
         cluster.name,
         self._get_param("serviceName"),
         self._get_int_param("desiredCount"),
         definition.arn,
-        load_balancers=self._get_param("loadBalancers"),
+        load_balancers=balancers,
         tags=self._get_param("tags"),
         propagate_tags=self._get_param("propagateTags") or "NONE",
         network_configuration=self._get_param("networkConfiguration"),
@@ -56,11 +59,30 @@ def _create_service(self: Response) -> ActionResult:
     service.last_completed = None
     for name, attribute in KEPT.items():
         setattr(service, attribute, self._get_param(name))
-    service.placement_strategy = self._get_param("placementStrategy") or []
+    service.availability_zone_rebalancing, service.placement_strategy = rebalancing, placement
     service.deployment_configuration = ecs.DEPLOYMENT_DEFAULTS | configuration
     service.running_count = service.pending_count = 0
     ecs.new_deployment(service, definition)
     return ActionResult({"service": service})
+
+
+def _rebalancing(wanted: str | None, placement: list[dict], balancers: list[dict], configuration: dict) -> str:
+    """Whether the service's zones are balanced: by default where that is possible, and only there (ECS's own words for
+    its refusal are not known).
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
+    """
+    first = placement[0] if placement else ecs_placement.DEFAULT[0]
+    reason = None
+    if (first["type"], first.get("field")) != ("spread", ecs_placement.ZONE):
+        reason = f"a placement strategy that does not begin with spread over {ecs_placement.ZONE}"
+    elif any(each.get("loadBalancerName") for each in balancers):
+        reason = "a Classic Load Balancer"
+    elif configuration["maximumPercent"] <= 100:
+        reason = f"a maximumPercent of {configuration['maximumPercent']}"
+    if wanted == "ENABLED" and reason:
+        raise InvalidParameterException(f"Availability Zone rebalancing does not support {reason}.")
+    return wanted or ("DISABLED" if reason else "ENABLED")
 
 
 def _configuration(given: dict | None) -> dict:
@@ -94,6 +116,12 @@ def _update_service(self: Backend, service_properties: dict) -> Service:
     deploy = given.pop("force_new_deployment", False) or definition.arn != service.task_definition
     deploy = deploy or any(getattr(service, name) != given[name] for name in DEPLOYING & given.keys())
     configuration = _configuration(given.pop("deployment_configuration", None))
+    _rebalancing(
+        given.get("availability_zone_rebalancing", service.availability_zone_rebalancing),
+        given.get("placement_strategy", service.placement_strategy),
+        given.get("load_balancers", service.load_balancers),
+        service.deployment_configuration | configuration,
+    )
     for name, value in given.items():
         setattr(service, name, value)
     service.deployment_configuration |= configuration

@@ -108,11 +108,13 @@ def test_a_service_behind_what_is_not_there(aws, cluster, change):
 
 def target_group(target_type):
     """A new target group; its ARN."""
-    elbv2 = boto3.client("elbv2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+    elbv2_client = boto3.client("elbv2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
     ec2 = boto3.client("ec2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    fields = {"Protocol": "HTTP", "Port": 5000, "VpcId": vpc, "TargetType": target_type}
-    return elbv2.create_target_group(Name=f"registry-{target_type}", **fields)["TargetGroups"][0]["TargetGroupArn"]
+    fields = {"Protocol": "HTTP", "Port": 5000, "VpcId": vpc, "TargetType": "instance"}
+    made = elbv2_client.create_target_group(Name=f"registry-{target_type}", **fields)["TargetGroups"][0]
+    elbv2.group(REGION, made["TargetGroupArn"]).target_type = target_type  # another one cannot be made here
+    return made["TargetGroupArn"]
 
 
 def test_a_target_group_that_does_not_fit_or_has_no_listener(aws, cluster, monkeypatch):
