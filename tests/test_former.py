@@ -1,5 +1,6 @@
 """What another choice of the params has left: told by name, taken away alone, and only where it is ours."""
 
+import itertools
 import time
 from types import SimpleNamespace
 
@@ -67,6 +68,8 @@ def aws(blog, account, monkeypatch, tmp_path):
     monkeypatch.setattr(EC2ContainerServiceResponse, "describe_capacity_providers", described)
     monkeypatch.setattr(elb, "REGISTERING", elb.IN_SERVICE)
     monkeypatch.setattr("moto.settings.ACM_VALIDATION_WAIT", -1)
+    minutes = itertools.count(0, 60)
+    monkeypatch.setattr(former, "time", SimpleNamespace(monotonic=lambda: next(minutes)))
     services.keep_all(monkeypatch)
     agents, scheduler = install(monkeypatch), services.Scheduler(blog.region)
 

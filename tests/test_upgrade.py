@@ -9,7 +9,7 @@ import time
 import pytest
 from account import dump
 
-from runbook import clients, former, htpasswd, image, load, local, plan, registry, service, task, traffic, wait
+from runbook import clients, dns, former, htpasswd, image, load, local, plan, registry, service, task, traffic, wait
 from runbook.errors import StepFailed
 from runbook.local import images
 
@@ -22,6 +22,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RUNBOOK_HOME", str(folder))
+        patch.setattr(dns, "TTL", 1)  # seconds that the upgrade waits for resolvers
         yield folder
         local.down()
 
