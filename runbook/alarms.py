@@ -52,7 +52,7 @@ def find_alarms(aws: AWS, p: Params) -> Document | None:
     if not p.alarms:
         return want_alarms(p)
     names = _dimension_names(aws, p)
-    return Document({name: _found(p, alarm, names) for name, alarm in _described(aws, p).items()}) or None
+    return Document({name: _found(alarm, names) for name, alarm in _described(aws, p).items()}) or None
 
 
 def ensure_alarms(aws: AWS, p: Params) -> Changes:
@@ -126,7 +126,7 @@ def _described(aws: AWS, p: Params) -> dict[str, dict]:
     return {alarm["AlarmName"]: alarm for alarm in found}
 
 
-def _found(p: Params, alarm: dict, names: dict[str, str]) -> dict[str, Any]:
+def _found(alarm: dict, names: dict[str, str]) -> dict[str, Any]:
     dimensions = {each["Name"]: names.get(each["Value"], "another") for each in alarm.get("Dimensions", [])}
     return {
         **{key: alarm.get(key) for key in _KEYS},

@@ -69,7 +69,7 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
         AutoMinorVersionUpgrade=member.get("AutoMinorVersionUpgrade"),
         SnapshotRetentionLimit=found.get("SnapshotRetentionLimit", 0),
         SecurityGroups=vpc.group_names(aws, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
-        **cache_groups.attached(p, groups, member),
+        **cache_groups.attached(groups, member),
         Status=found["Status"],
         Endpoint="there" if elasticache.endpoint(found) else "not there yet",
     )

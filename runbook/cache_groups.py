@@ -37,7 +37,7 @@ def find(aws: AWS, p: Params) -> dict:
     }
 
 
-def attached(p: Params, groups: dict, member: dict) -> dict:
+def attached(groups: dict, member: dict) -> dict:
     """The same of a cache's node, with the groups that it really uses."""
     return groups | {
         "ParameterGroup": member.get("CacheParameterGroup", {}).get("CacheParameterGroupName"),

@@ -78,20 +78,11 @@ def verify_groups(aws: AWS, p: Params) -> Report:
 
 def destroy_groups(aws: AWS, p: Params) -> Changes:
     """Delete them, first the rules by which they name each other. Waits up to 15 minutes until nothing uses them."""
-    return _destroy(aws, p, list(_wanted(p)))
-
-
-def destroy_cache_group(aws: AWS, p: Params) -> Changes:
-    """Delete the cache's group alone, whatever the params say of a cache."""
-    return _destroy(aws, p, [p.cache_name])
-
-
-def _destroy(aws: AWS, p: Params, names: list[str]) -> Changes:
-    groups = {name: group for name in names if (group := vpc.find_group(aws, p, name))}
+    groups = {name: group for name, group in _groups(aws, p).items() if group}
     for group in groups.values():
         for direction, rules in _rules(aws, group).items():
             for rule, permission in rules.items():
-                if rule.peer in names:
+                if rule.peer in groups:
                     _call(aws, "revoke", direction, group, permission)
     for name, group in groups.items():
         wait.wait(f"security group {name}", lambda g=group: _deleted(aws, g), timeout=_RELEASE_SECONDS, every=5)

@@ -30,7 +30,7 @@ from .session import AWS, connect
 
 
 class Step(NamedTuple):
-    """One thing that the blog sets up, and the notebook that does it."""
+    """One thing of a deployment, and the notebook that sets it up."""
 
     thing: str
     notebook: str

@@ -1,6 +1,7 @@
 """The shape of the package: imports point one way, conda and pip name the same packages."""
 
 import ast
+import graphlib
 import re
 import tomllib
 
@@ -15,6 +16,7 @@ STEPS = {"storage", "identity", "network", "cluster", "nodes", "cache", "task", 
          "balancer", "targets", "scaling", "dns", "alarms", "registry"}  # fmt: skip
 ABOVE = {"former", "plan", "headless", "local", "__main__"}
 PACKAGE = paths.PROJECT / "runbook"
+MODULES = {file.stem for file in PACKAGE.glob("*.py")}
 
 
 def imports(file):
@@ -35,6 +37,15 @@ def test_a_step_knows_neither_another_step_nor_what_is_above(name):
     ours, _ = imports(PACKAGE / f"{name}.py")
     assert not ours & (STEPS - {name})
     assert not ours & ABOVE
+
+
+def test_only_what_puts_steps_together_knows_steps():
+    """The modules below the steps serve them, and know none of them; each imports only what stands below it."""
+    graph = {file.stem: imports(file)[0] & MODULES for file in PACKAGE.glob("*.py")}
+    for name, ours in graph.items():
+        if name not in STEPS | {"former", "plan", "__main__"}:
+            assert not ours & (STEPS | ABOVE), name
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(graph)
 
 
 def test_only_the_session_imports_boto3_and_only_errors_knows_botocore_exceptions():

@@ -51,6 +51,18 @@ def inside(definition):
     return definition["containerDefinitions"][0]
 
 
+def test_a_container_that_only_one_side_has_is_one_difference(p):
+    scaled = production(image="registry:2.8.3", credentials="access-key")
+    wanted, without = task_definition.want_task(scaled), task_definition.want_task(scaled)
+    [init] = [each for each in without["containerDefinitions"] if each["name"] == "htpasswd"]
+    without["containerDefinitions"].remove(init)
+    told = [str(check) for check in task_definition.compare_task(scaled, without).checks if not check.ok]
+    assert told == ["container.htpasswd: wanted there, found absent"]
+    wanted["containerDefinitions"].append(init | {"name": "sidecar"})
+    told = [str(check) for check in task_definition.compare_task(scaled, wanted).checks if not check.ok]
+    assert told == ["container.sidecar: wanted absent, found there"]
+
+
 @pytest.mark.parametrize("configured_by", ["environment", "image"])
 def test_every_field_of_the_blog_is_there(p, configured_by):
     p = runbook.load(p.model_dump() | {"configured_by": configured_by, "image": "registry:2.8.3"})
@@ -177,18 +189,6 @@ def test_an_init_container_goes_with_fixed_nodes_too(p):
     assert list(containers(p)) == ["registry", "htpasswd"]
     assert (registry["portMappings"][0]["hostPort"], registry["cpu"], registry["memory"]) == (5000, 1024, 1000)
     assert "user" not in registry
-
-
-def test_a_container_that_only_one_side_has_is_one_difference(p):
-    scaled = production(image="registry:2.8.3", credentials="access-key")
-    wanted, without = task_definition.want_task(scaled), task_definition.want_task(scaled)
-    [init] = [each for each in without["containerDefinitions"] if each["name"] == "htpasswd"]
-    without["containerDefinitions"].remove(init)
-    told = [str(check) for check in task_definition.compare_task(scaled, without).checks if not check.ok]
-    assert told == ["container.htpasswd: wanted there, found absent"]
-    wanted["containerDefinitions"].append(init | {"name": "sidecar"})
-    told = [str(check) for check in task_definition.compare_task(scaled, wanted).checks if not check.ok]
-    assert told == ["container.sidecar: wanted absent, found there"]
 
 
 def test_defaults_that_ecs_leaves_out_are_no_difference():
