@@ -105,15 +105,19 @@ def test_a_port_in_use_is_named(own_cloud):
     assert own_cloud.up(port).endpoint.endswith(f":{port}")
 
 
-def test_the_port_of_the_balancers_in_use_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("whose", ["balancer", "node"])
+def test_a_port_that_each_cloud_needs_and_is_in_use_is_named(tmp_path, monkeypatch, whose):
     with socket.socket() as taken, socket.socket() as free:
         taken.bind(("0.0.0.0", 0))  # noqa: S104 (as above)
         taken.listen()
         free.bind(("127.0.0.1", 0))
-        https, port = taken.getsockname()[1], free.getsockname()[1]
+        needed, port = taken.getsockname()[1], free.getsockname()[1]
         free.close()
-        monkeypatch.setattr(haproxy, "bound_port", {443: https}.get)
-        with pytest.raises(CloudError, match=f"^port {https} is in use"):
+        if whose == "balancer":
+            monkeypatch.setattr(haproxy, "bound_port", {443: needed}.get)
+        else:
+            monkeypatch.setattr(server, "PORTS", (needed,))
+        with pytest.raises(CloudError, match=f"^port {needed} is in use"):
             server.listen(tmp_path, port)
         taken.close()
         place, *sockets = server.listen(tmp_path, port)
