@@ -207,7 +207,7 @@ def status(aws, p, user, password):
 
 
 def test_a_load_makes_the_service_grow_and_its_end_makes_it_shrink(aws, p):
-    busy = load({**p.model_dump(), "target_requests": 60})
+    busy = load({**p.model_dump(), "target_requests": 60, "max_replicas": 3})
     for step in plan.STEPS:
         if step.thing == "scaling":
             step.ensure(aws, busy)

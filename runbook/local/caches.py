@@ -4,6 +4,7 @@ It keeps nothing on disk, takes no more memory than its node type lets it, and d
 parameter group says. Clients find it by the names of its endpoints, which containers have in their /etc/hosts.
 """
 
+import errno
 import logging
 import shutil
 import socket
@@ -52,6 +53,7 @@ class Server:
     process: subprocess.Popen | None = None
     answers: bool = False
     started: float = -AGAIN_SECONDS
+    error: str | None = None
 
 
 class Caches:
@@ -84,14 +86,15 @@ class Caches:
             lines.append(f"{server.address} {' '.join(server.wanted.names)}\n")
         return "".join(lines)
 
-    def status(self) -> list[dict[str, str | bool]]:
-        """For `cloud status`."""
+    def status(self) -> list[dict[str, str | bool | None]]:
+        """For `cloud status`; `error` is why there is no server, or None."""
         return [
             {
                 "group": server.wanted.name,
                 "region": server.wanted.region,
                 "address": f"{server.address}:{server.wanted.port}",
                 "answers": server.answers,
+                "error": server.error,
             }
             for server in list(self._servers.values())
         ]
@@ -122,6 +125,13 @@ class Caches:
         if server.process is not None:
             log.warning("redis-server of %s ended with %s", server.wanted.name, server.process.returncode)
         server.started = time.monotonic()
+        if _taken(server.address, server.wanted.port):
+            where = f"port {server.wanted.port} of {server.address} is in use"
+            if server.error is None:
+                log.error("cache %s: %s", server.wanted.name, where)
+            server.process, server.error = None, f"{where}: stop what listens there"
+            return
+        server.error = None
         if server.wanted.tls:
             leaf = Authority(self._place.home).sign(server.wanted.names, [server.address])
             write_secret(server.folder / "key.pem", leaf.key)
@@ -191,6 +201,19 @@ def configuration(wanted: Wanted, address: str, folder: Path) -> str:
     if wanted.auth_token:
         lines.append(f"requirepass {_quoted(wanted.auth_token)}")
     return "\n".join(lines) + "\n"
+
+
+def _taken(address: str, port: int) -> bool:
+    """Whether another program listens there: it would answer in the place of ours."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((address, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+    return False
 
 
 def _quoted(text: str) -> str:

@@ -27,7 +27,7 @@ from .state import Place
 
 log = logging.getLogger(__name__)
 
-NODE_PORT, CONTAINER_PORT, TASK_PORT = 1338, 1339, 1340
+PORTS = NODE_PORT, CONTAINER_PORT, TASK_PORT = 1338, 1339, 1340
 # AWS's last about six hours. A shorter life is what makes a program show that it asks anew.
 CREDENTIAL_SECONDS = int(os.environ.get("RUNBOOK_CREDENTIAL_SECONDS", "900"))
 RENEWED_BEFORE = min(300, CREDENTIAL_SECONDS / 3)

@@ -82,7 +82,7 @@ class Scaling:
             if group is None or group.status == autoscaling.DELETING:
                 return
             living = autoscaling.living(group)
-            busy = capacity.busy(region, provider.cluster)
+            busy = ecs.busy_instances(region, provider.cluster)
             empty = [state for state in living if state.instance_id not in busy]
             waiting = self._provisioning(region, provider.cluster, provider.name)
             there = len(living)

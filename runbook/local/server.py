@@ -27,7 +27,7 @@ from .balancer import Balancers
 from .caches import Caches
 from .groups import Groups
 from .inside import acm_requests, credentials, ecs, s3
-from .metadata import Metadata
+from .metadata import PORTS, Metadata
 from .metrics import Metrics
 from .nodes import Nodes
 from .scaling import Scaling
@@ -129,7 +129,8 @@ def main(port: int, lock: int) -> int:
 def listen(home: Path, port: int) -> tuple[Place, socket.socket, socket.socket]:
     """The first free block, a listening socket in it, and the lock on it; CloudError if a port is taken everywhere.
 
-    Free is a block whose first balancer could have its HTTPS port, too: one that could not would never be in service.
+    Free is a block whose first balancer could have its HTTPS port, and whose first node its metadata service's, too:
+    one that could not would never be in service.
 
     The lock is an abstract Unix socket (unix(7)): it lives in the network namespace, as the loopback addresses do,
     and the kernel takes it back whatever way this process ends.
@@ -143,10 +144,11 @@ def listen(home: Path, port: int) -> tuple[Place, socket.socket, socket.socket]:
             claim.bind(f"\0runbook-cloud-{block}")
             wanted = port
             listening.bind((place.address, wanted))
-            wanted = haproxy.bound_port(443)
-            with socket.socket() as tried:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                tried.bind((place.balancer_address(1), wanted))
+            node = [(place.node_address(1), each) for each in PORTS]
+            for address, wanted in [(place.balancer_address(1), haproxy.bound_port(443)), *node]:
+                with socket.socket() as tried:
+                    tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    tried.bind((address, wanted))
         except PermissionError as error:
             raise CloudError(f"port {port} may not be used by this user; name one above 1023") from error
         except OSError as error:

@@ -408,7 +408,7 @@ def test_no_request_is_lost_while_targets_come_and_go_and_the_configuration_chan
                 except requests.RequestException as error:
                     seen[repr(error)] += 1
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
+    threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
         thread.start()
     for number in range(1, 5):

@@ -204,6 +204,21 @@ def test_a_server_that_dies_is_not_available_and_starts_again_empty(cloud, make)
         assert redis("GET", "a") == "$-1"
 
 
+def test_a_port_in_use_is_said_in_the_status(cloud, make):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))  # noqa: S104 (a listener on every address is what is to be met; it says nothing)
+        taken.listen()
+        port = taken.getsockname()[1]
+        name = make(Port=port)
+        status = lambda: next((each for each in cloud.status()["caches"] if each["group"] == name), {})  # noqa: E731
+        said = cloud.until(lambda: status().get("error"))
+        address = status()["address"].partition(":")[0]
+        assert said == f"port {port} of {address} is in use: stop what listens there"
+        assert (status()["answers"], found(cloud, name)["Status"]) == (False, "creating")
+    available(cloud, name)
+    assert status()["error"] is None
+
+
 def test_what_elasticache_refuses(cloud, network, make):
     client = cloud.client("elasticache")
     right = {

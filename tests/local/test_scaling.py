@@ -35,7 +35,7 @@ class World:
         }
         self.requests |= {"requests": 0, "target_5xx": 0, "elb_5xx": 0, "healthy": 2, "unhealthy": 0}
         self.waiting, self.busy = [], set()
-        monkeypatch.setattr(capacity, "busy", lambda region, cluster: self.busy)
+        monkeypatch.setattr(ecs, "busy_instances", lambda region, cluster: self.busy)
         machines = SimpleNamespace(all=lambda: [])
         self.metrics = Metrics(machines, lambda: [self.cpu], lambda: [self.requests])
         self.scaling = Scaling(self.metrics, lambda region, cluster, provider: self.waiting)

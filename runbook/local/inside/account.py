@@ -102,16 +102,6 @@ def service(region: str, cluster: str, name: str):
     return ecs_backends[ACCOUNT][region].services.get(f"{cluster.split('/')[-1]}:{name.split('/')[-1]}")
 
 
-def certificate_users(arn: str) -> list[str]:
-    """The classic balancers with a listener that presents this certificate."""
-    return [
-        balancer.name
-        for backend in list(elb_backends[ACCOUNT].values())
-        for balancer in list(backend.load_balancers.values())
-        if any(listener.ssl_certificate_id == arn for listener in balancer.listeners)
-    ]
-
-
 def task_definition(region: str, name: str):
     """The task definition of an ARN, a family or FAMILY:REVISION; None if there is none."""
     family, _, revision = name.split("/")[-1].partition(":")

@@ -5,6 +5,8 @@ import re
 
 from moto.acm.models import AWSCertificateManagerBackend, CertBundle, acm_backends
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.elb.models import elb_backends
+from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
 
 
@@ -64,3 +66,21 @@ def status(arn: str) -> str | None:
         return None
     bundle.check()
     return bundle.status
+
+
+def users(arn: str) -> list[str]:
+    """The ARNs of the balancers with a listener that presents the certificate."""
+    classic = [
+        f"arn:aws:elasticloadbalancing:{region}:{DEFAULT_ACCOUNT_ID}:loadbalancer/{balancer.name}"
+        for region, backend in list(elb_backends[DEFAULT_ACCOUNT_ID].items())
+        for balancer in list(backend.load_balancers.values())
+        if any(listener.ssl_certificate_id == arn for listener in balancer.listeners)
+    ]
+    others = [
+        balancer.arn
+        for backend in list(elbv2_backends[DEFAULT_ACCOUNT_ID].values())
+        for balancer in list(backend.load_balancers.values())
+        for listener in list(balancer.listeners.values())
+        if arn in listener.certificates
+    ]
+    return list(dict.fromkeys(classic + others))

@@ -12,11 +12,9 @@ from moto.acm.responses import AWSCertificateManagerResponse as Response
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
-from moto.elb.models import elb_backends
-from moto.elbv2.models import elbv2_backends
 
 from ..authority import Leaf
-from . import route53
+from . import acm, route53
 from .dispatch import Refused
 
 DAYS = 395  # "Certificate characteristics": 13 months
@@ -66,12 +64,12 @@ class Issued(CertBundle):
             # What the API's model calls RSA_2048 it writes so in its answers.
             "KeyAlgorithm": "RSA-2048",
             "SignatureAlgorithm": "SHA256WITHRSA",
-            "InUseBy": users(self.arn),
+            "InUseBy": acm.users(self.arn),
             "Type": "AMAZON_ISSUED",
             "KeyUsages": [],
             "ExtendedKeyUsages": [],
             # "Managed certificate renewal": one that a service of AWS uses is eligible.
-            "RenewalEligibility": "ELIGIBLE" if self.issued_at and users(self.arn) else "INELIGIBLE",
+            "RenewalEligibility": "ELIGIBLE" if self.issued_at and acm.users(self.arn) else "INELIGIBLE",
             "Options": self.cert_options,
         }
         if self.issued_at:
@@ -141,24 +139,6 @@ def is_validated(name: str) -> bool:
     )
 
 
-def users(arn: str) -> list[str]:
-    """The ARNs of the balancers with a listener that presents the certificate."""
-    classic = [
-        f"arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:loadbalancer/{balancer.name}"
-        for region, backend in list(elb_backends[ACCOUNT].items())
-        for balancer in list(backend.load_balancers.values())
-        if any(listener.ssl_certificate_id == arn for listener in balancer.listeners)
-    ]
-    others = [
-        balancer.arn
-        for backend in list(elbv2_backends[ACCOUNT].values())
-        for balancer in list(backend.load_balancers.values())
-        for listener in list(balancer.listeners.values())
-        if arn in listener.certificates
-    ]
-    return list(dict.fromkeys(classic + others))
-
-
 def _request_certificate(self: Response) -> ActionResult:
     """RequestCertificate; what would make another kind of certificate is refused."""
     sent = {name: value for name, value in json.loads(self.body).items() if value not in (None, [], {})}
@@ -220,7 +200,7 @@ def _with_users(plain):
     @functools.wraps(plain)
     def describe_certificate(self):
         result = plain(self)
-        result._result["Certificate"]["InUseBy"] = users(result._result["Certificate"]["CertificateArn"])
+        result._result["Certificate"]["InUseBy"] = acm.users(result._result["Certificate"]["CertificateArn"])
         return result
 
     return describe_certificate

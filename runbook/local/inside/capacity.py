@@ -6,7 +6,7 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ecs.models import ContainerInstance, ecs_backends
 
-from . import autoscaling, ecs, launching
+from . import autoscaling, ecs, ecs_capacity, launching
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,12 @@ class Provider:
 def providers() -> list[Provider]:
     """Those that a cluster uses, of every region."""
     return [
-        Provider(region, cluster.name, provider.name, _group_name(details), details)
+        Provider(region, cluster.name, provider.name, ecs_capacity.group_name(details["autoScalingGroupArn"]), details)
         for region, backend in list(ecs_backends[ACCOUNT].items())
         for cluster in list(backend.clusters.values())
         for provider in [backend._get_provider(name) for name in cluster.capacity_providers or []]
         if cluster.status == "ACTIVE" and provider and (details := provider.auto_scaling_group_provider)
     ]
-
-
-def _group_name(details: dict[str, Any]) -> str:
-    return details["autoScalingGroupArn"].rpartition("autoScalingGroupName/")[2]
 
 
 def drain(region: str, instance_id: str) -> bool:
@@ -61,15 +57,6 @@ def drain(region: str, instance_id: str) -> bool:
 def has_joined(region: str, instance_id: str) -> bool:
     """Whether an instance is registered with a cluster."""
     return bool(_members(region, instance_id))
-
-
-def busy(region: str, cluster: str) -> set[str]:
-    """The EC2 instances of a cluster with a living task."""
-    with ecs.LOCK:
-        backend = ecs_backends[ACCOUNT][region]
-        arns = {task.container_instance_arn for task in ecs.alive(ecs.tasks(backend, cluster=cluster))}
-        found = list(backend.container_instances.get(cluster, {}).values())
-        return {each.ec2_instance_id for each in found if each.container_instance_arn in arns}
 
 
 def needed(region: str, group: str, waiting: list[ecs.Task]) -> int:

@@ -119,9 +119,10 @@ def provisioning(region: str, cluster: str, provider: str) -> list[Task]:
 
 
 def busy_instances(region: str, cluster: str) -> set[str]:
-    """The EC2 ids of the instances with a living task."""
-    found = alive(tasks(ecs_backends[DEFAULT_ACCOUNT_ID][region], cluster=cluster))
-    return {task.instance_id for task in found if task.instance_id}
+    """The EC2 ids of the instances of a cluster with a living task."""
+    with LOCK:
+        found = alive(tasks(ecs_backends[DEFAULT_ACCOUNT_ID][region], cluster=cluster))
+        return {task.instance_id for task in found if task.instance_id}
 
 
 def forget_old_tasks(backend: Backend, stopped: Task) -> None:

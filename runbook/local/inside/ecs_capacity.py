@@ -2,8 +2,6 @@
 
 import re
 
-from moto.autoscaling.models import autoscaling_backends
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.ecs.exceptions import (
     ClusterNotFoundException,
@@ -15,7 +13,7 @@ from moto.ecs.models import CapacityProvider, Cluster, ContainerInstance
 from moto.ecs.models import EC2ContainerServiceBackend as Backend
 from moto.ecs.responses import EC2ContainerServiceResponse as Response
 
-from . import ecs
+from . import autoscaling, ecs
 
 NAME = re.compile(r"(?!(?i:aws|ecs|fargate))[A-Za-z0-9_-]{1,255}")
 MOST_PROVISIONING = 100  # tasks that wait for an instance of one provider
@@ -23,9 +21,14 @@ MOST_PROVISIONING = 100  # tasks that wait for an instance of one provider
 
 def provider_of(backend: Backend, instance: ContainerInstance) -> str | None:
     """The capacity provider of the instance's cluster whose Auto Scaling group has the instance."""
-    group = _group_of(backend.region_name, instance.ec2_instance_id)
+    group = autoscaling.group_of(backend.region_name, instance.ec2_instance_id)
     providers = [backend.capacity_providers.get(name) for name in _cluster(backend, instance).capacity_providers or []]
     return next((each.name for each in providers if group and each and _group(each) == group), None)
+
+
+def group_name(arn: str) -> str:
+    """The name of the Auto Scaling group with this ARN."""
+    return arn.rpartition("autoScalingGroupName/")[2]
 
 
 def scales(backend: Backend, provider: str) -> bool:
@@ -170,8 +173,7 @@ def _known_to_cluster(backend: Backend, name_or_arn: str) -> str:
 
 def _check_group(backend: Backend, arn: str, settings: dict) -> None:
     """The group must exist, and protect its instances where ECS shall decide which of them goes."""
-    groups = autoscaling_backends[DEFAULT_ACCOUNT_ID][backend.region_name].autoscaling_groups
-    group = groups.get(arn.rpartition("autoScalingGroupName/")[2])
+    group = autoscaling.group(backend.region_name, group_name(arn))
     if group is None or group.arn != arn:
         raise EcsClientException(
             "The specified Auto Scaling group ARN is invalid or does not exist. Specify a valid ARN and try again."
@@ -196,12 +198,4 @@ def _cluster(backend: Backend, instance: ContainerInstance) -> Cluster:
 
 def _group(provider: CapacityProvider) -> str:
     """The name of the provider's Auto Scaling group."""
-    return provider.auto_scaling_group_provider["autoScalingGroupArn"].rpartition("autoScalingGroupName/")[2]
-
-
-def _group_of(region: str, instance_id: str) -> str | None:
-    """The Auto Scaling group that has an instance."""
-    groups = list(autoscaling_backends[DEFAULT_ACCOUNT_ID][region].autoscaling_groups.values())
-    return next(
-        (each.name for each in groups if instance_id in [state.instance.id for state in each.instance_states]), None
-    )
+    return group_name(provider.auto_scaling_group_provider["autoScalingGroupArn"])

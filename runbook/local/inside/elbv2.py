@@ -291,13 +291,3 @@ def zone(region: str, instance_id: str) -> str | None:
     """The Availability Zone of an instance; None if there is none."""
     found = instance(region, instance_id)
     return found._placement.zone if found else None
-
-
-def certificate_users(arn: str) -> list[str]:
-    """The application balancers with a listener that presents this certificate."""
-    return [
-        balancer.name
-        for backend in list(elbv2_backends[ACCOUNT].values())
-        for balancer in list(backend.load_balancers.values())
-        if any(arn in listener.certificates for listener in list(balancer.listeners.values()))
-    ]

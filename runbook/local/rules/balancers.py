@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ..inside import account, acm, elbv2
+from ..inside import account, acm
 from ..inside.dispatch import Refused
 
 NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
@@ -187,7 +187,7 @@ def import_certificate(params: dict, region: str) -> None:
 def delete_certificate(params: dict, region: str) -> None:
     """DeleteCertificate (ACM): "Certificates in use by an AWS service cannot be deleted"."""
     arn = params.get("CertificateArn", "")
-    if users := [*account.certificate_users(arn), *elbv2.certificate_users(arn)]:
+    if users := acm.users(arn):
         raise Refused("ResourceInUseException", f"Certificate {arn} is in use by load balancer {', '.join(users)}.")
 
 
