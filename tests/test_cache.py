@@ -8,6 +8,7 @@ import runbook
 from runbook import cache, elasticache, vpc
 from runbook.errors import NotOurs, StepFailed, TimedOut
 from runbook.local.inside import elasticache as inside
+from runbook.local.inside import elasticache_api
 
 pytestmark = pytest.mark.moto
 
@@ -25,7 +26,7 @@ def p():
 @pytest.fixture(autouse=True)
 def caches(monkeypatch):
     """moto with the embedded cloud's mending; its servers come and go while the step naps. Gives the naps."""
-    inside.install()
+    elasticache_api.install()
     naps = []
 
     def nap(seconds):

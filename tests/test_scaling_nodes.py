@@ -5,7 +5,19 @@ import base64
 import pytest
 from agents import install
 
-from runbook import cluster, instances, launch_template, launching, network, nodes, roles, running, scaling_nodes, vpc
+from runbook import (
+    cluster,
+    instances,
+    launch_template,
+    launching,
+    network,
+    node_role,
+    nodes,
+    roles,
+    running,
+    scaling_nodes,
+    vpc,
+)
 from runbook.errors import AwsError, NotOurs, StepFailed, TimedOut
 
 NAME, PROVIDER = "registry-asg", "runbook-registry"
@@ -233,7 +245,7 @@ def _no_strategy(aws):
 
 
 def _role(aws):
-    aws.iam.delete_role_policy(RoleName=NAME, PolicyName=roles.INLINE)
+    aws.iam.detach_role_policy(RoleName=NAME, PolicyArn=node_role.SSM)
 
 
 def _profile(aws):
@@ -259,7 +271,7 @@ def _profile(aws):
             ["PutClusterCapacityProviders"],
         ),
         (_no_strategy, ["capacity provider.default strategy"], ["PutClusterCapacityProviders"]),
-        (_role, [f"IAM role {NAME}"], ["PutRolePolicy"]),
+        (_role, [f"IAM role {NAME}"], ["AttachRolePolicy"]),
         (_profile, [f"instance profile {NAME}"], ["AddRoleToInstanceProfile"]),
     ],
 )

@@ -438,7 +438,7 @@ def test_production_from_nothing_and_then_nothing_to_change(aws, p):
     assert repr(task.ensure_task(aws, p)).splitlines() == [
         "+ secret registry/http-secret: created",
         "+ secret registry/htpasswd: created",
-        "+ IAM role registry-execution: created",
+        "+ IAM role registry-scaled-execution: created",
         "+ log group /ecs/registry: created",
         "+ task definition registry: created",
     ]
