@@ -4,6 +4,8 @@ import json
 
 import boto3
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.elbv2.models import elbv2_backends
 from refusals import REGION, TRUST, balancer, refused, task_definition
 
 from runbook.local.inside import elbv2
@@ -106,19 +108,20 @@ def test_a_service_behind_what_is_not_there(aws, cluster, change):
     aws.ecs.create_service(**dict(cluster, loadBalancers=[right]))
 
 
-def target_group(target_type):
-    """A new target group; its ARN."""
-    elbv2_client = boto3.client("elbv2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+def target_group(name, **moto):
+    """A new target group; its ARN. `moto`: what moto shall say of it, as nobody can make one so here."""
+    elbv2 = boto3.client("elbv2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
     ec2 = boto3.client("ec2", region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     fields = {"Protocol": "HTTP", "Port": 5000, "VpcId": vpc, "TargetType": "instance"}
-    made = elbv2_client.create_target_group(Name=f"registry-{target_type}", **fields)["TargetGroups"][0]
-    elbv2.group(REGION, made["TargetGroupArn"]).target_type = target_type  # another one cannot be made here
-    return made["TargetGroupArn"]
+    arn = elbv2.create_target_group(Name=name, **fields)["TargetGroups"][0]["TargetGroupArn"]
+    for attribute, value in moto.items():
+        setattr(elbv2_backends[ACCOUNT][REGION].target_groups[arn], attribute, value)
+    return arn
 
 
 def test_a_target_group_that_does_not_fit_or_has_no_listener(aws, cluster, monkeypatch):
-    group, other = target_group("instance"), target_group("ip")
+    group, other = target_group("registry"), target_group("registry-ip", target_type="ip")
     right = {"targetGroupArn": group, "containerName": "registry", "containerPort": 5000}
 
     def fails(match, **change):
