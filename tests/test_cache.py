@@ -225,7 +225,7 @@ def test_other_subnets_are_told_and_the_cache_replaced(ready, p, monkeypatch):
 
 
 def test_one_that_is_being_made_is_waited_for_and_not_made_twice(ready, p, monkeypatch, caches):
-    stuck = SimpleNamespace(monotonic=lambda: sum(caches), sleep=caches.append)
+    stuck = SimpleNamespace(monotonic=lambda: sum(caches), sleep=lambda _: caches.append(300))
     with monkeypatch.context() as patch:
         patch.setattr("runbook.wait.time", stuck)
         with pytest.raises(TimedOut, match="Status: wanted available, found creating"):
