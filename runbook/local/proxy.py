@@ -35,7 +35,9 @@ class Proxy:
         self.dns_name = balancer.dns_name
         self._region, self._name = balancer.region, balancer.name
         self._folder = folder
-        self._output = output
+        # Opened once: HAProxy sets O_NONBLOCK on it with an fcntl that takes O_APPEND away, and a successor with an
+        # offset of its own would write over its predecessor's last lines (fd_set_nonblock in haproxy/fd.h).
+        self._output = open(folder / output, "ab")  # noqa: SIM115 (closed in close)
         self._process: subprocess.Popen | None = None
         self._answering: subprocess.Popen | None = None
         self._finishing: list[subprocess.Popen] = []
@@ -97,9 +99,9 @@ class Proxy:
             command += ["-x", haproxy.STATS]
         if self._finishing:
             command += ["-sf", *(str(each.pid) for each in self._finishing)]
-        with open(self._folder / ALERTS, "ab") as alerts, open(self._folder / self._output, "ab") as out:
+        with open(self._folder / ALERTS, "ab") as alerts:
             self._log_begins = alerts.tell()
-            self._process = sandbox.spawn(command, ENVIRONMENT, out, alerts)
+            self._process = sandbox.spawn(command, ENVIRONMENT, self._output, alerts)
         self._running, self._refused, self._error = known_as, None, None
         for old in self._folder.glob("*.pem"):
             if old.name not in text:
@@ -178,4 +180,5 @@ class Proxy:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._output.close()
         shutil.rmtree(self._folder, ignore_errors=True)
