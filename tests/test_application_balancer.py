@@ -396,7 +396,7 @@ def test_destroy_lifts_the_protection_leaves_nothing_and_can_be_repeated(ready):
 
 
 def test_a_target_group_alone_is_taken_away_too(ready, p):
-    balancer.targets.ensure(ready, p)
+    target_group.ensure(ready, p)
     assert balancer.verify_balancer(ready, p).absent
     assert repr(balancer.destroy_balancer(ready, p)) == "- load balancer registry-alb: destroyed"
     assert ready.elbv2.all("describe_target_groups", "TargetGroups") == []

@@ -324,8 +324,8 @@ def test_the_timeout_carries_the_last_event(aws, p, ready, monkeypatch):
         ready.rounds += 1
         ready._event(one, "was unable to place a task")
 
-    monkeypatch.setattr(wait.time, "sleep", full)
-    monkeypatch.setattr(rollout, "START_TIMEOUT", 0.05)
+    monkeypatch.setattr(wait, "time", types.SimpleNamespace(monotonic=lambda: ready.rounds, sleep=full))
+    monkeypatch.setattr(rollout, "START_TIMEOUT", 2)
     with pytest.raises(TimedOut, match="0 of 1 running.*was unable to place a task"):
         service.ensure_service(aws, p)
 
