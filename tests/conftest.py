@@ -89,35 +89,43 @@ def aws(p, account):
 
 
 @pytest.fixture
-def crash_everywhere(p, account):
+def crash_everywhere(p, account, monkeypatch):
     """`crash_everywhere(ensure, check, prepare=None)`: `ensure` completes whatever a kill left behind.
 
-    For every write that `ensure(aws, p)` makes in a clean account, kill it before and, once more, just after that
-    write; run it again undisturbed; call `check(aws, p)`; and a third run must write nothing. `prepare(aws, p)` makes
-    what `ensure` needs of earlier steps. Gives the writes of an undisturbed run. Do not use it beside `aws`.
+    For every write that `ensure(aws, p)` makes in a clean account, kill it just after that write, and once more just
+    before the next one if it waited in between; run it again undisturbed; call `check(aws, p)`; and a third run must
+    write nothing. `prepare(aws, p)` makes what `ensure` needs of earlier steps. Gives the writes of an undisturbed
+    run. Do not use it beside `aws`.
     """
 
     def crash(ensure, check, prepare=None):
         assert not MockAWS._mocks_active, "the fixture `aws` is in use: the account would never be clean"
         aws, victim = runbook.connect(p), Victim(p)  # their clients are kept: making them is most of the time
+        victim.waits(monkeypatch)
         again = aws.read_only()
-        for event in ("before-call", "after-call"):
-            for n in itertools.count(1):
-                with mock_aws():
-                    if prepare:
-                        prepare(aws, p)
-                    victim.dies_at(event, n)
-                    killed = is_killed(ensure, victim.aws, p)
-                    try:
-                        ensure(aws, p)
-                        check(aws, p)
-                        ensure(again, p)
-                    except Exception as error:
-                        error.add_note(f"after a kill at {event} {n}: {victim.writes[-1:]}")
-                        raise
-                if not killed:
-                    break
+
+        def complete(event, n):
+            with mock_aws():
+                if prepare:
+                    prepare(aws, p)
+                victim.dies_at(event, n)
+                killed = is_killed(ensure, victim.aws, p)
+                try:
+                    ensure(aws, p)
+                    check(aws, p)
+                    ensure(again, p)
+                except Exception as error:
+                    error.add_note(f"after a kill at {event} {n}: {victim.writes[-1:]}")
+                    raise
+            return killed
+
+        after = itertools.count(1)
+        while complete("after-call", next(after)):
+            pass
         assert victim.writes, "ensure wrote nothing: nothing was tried"
-        return victim.writes
+        undisturbed, waited = victim.writes, victim.waited
+        for n in waited:
+            complete("before-call", n)
+        return undisturbed
 
     return crash

@@ -28,7 +28,7 @@ SECOND = Login("builder", Secret("staple-correct-horse"))
 class Route(web.Embedded):
     """The route of the embedded cloud, with one fixed answer instead of the cloud's."""
 
-    def __init__(self, ca: Path, port: int, plain: int | None):
+    def __init__(self, ca: Path, port: int, plain: int | None = None):
         self.ca, self._ports = str(ca), {443: port} | ({80: plain} if plain else {})
 
     def locate(self, domain, port):

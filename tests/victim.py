@@ -1,6 +1,9 @@
 """A process that dies in the midst of its work: a connection that is killed at one of its writes."""
 
+from types import SimpleNamespace
+
 import runbook
+from runbook import wait
 from runbook.session import _READS
 
 
@@ -9,24 +12,38 @@ class Killed(BaseException):
 
 
 class Victim:
-    """A connection that is killed at its n-th write (1 is the first); `writes` lists those that were begun.
+    """A connection that is killed at its n-th write (1 is the first); `writes` lists those that were begun, `waited`
+    has the numbers of those before which something was waited for.
 
     `event` is "before-call" (the write never left) or "after-call" (it took effect, its answer was lost).
     """
 
     def __init__(self, p):
-        self.aws = runbook.connect(p)
+        self.aws, self.naps = runbook.connect(p), 0
         for event in ("before-call", "after-call"):
             self.aws._session.events.register_first(event, self._at)
 
     def dies_at(self, event, n):
-        self.event, self.n, self.writes = event, n, []
+        self.event, self.n, self.writes, self.waited, self._slept = event, n, [], [], self.naps
+
+    def waits(self, patch):
+        """Count the naps of the runbook from here on."""
+        plain = wait.time
+
+        def sleep(seconds):
+            self.naps += 1
+            plain.sleep(seconds)
+
+        patch.setattr(wait, "time", SimpleNamespace(monotonic=plain.monotonic, sleep=sleep))
 
     def _at(self, event_name, model, **_):
         if model.name.startswith(_READS):
             return
         if event_name.startswith("before-call"):
             self.writes.append(f"{model.service_model.service_name} {model.name}")
+            if self.naps > self._slept:
+                self.waited.append(len(self.writes))
+                self._slept = self.naps
         if event_name.startswith(self.event) and len(self.writes) == self.n:
             raise Killed
 

@@ -15,7 +15,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from scheduled import moto_as_it_was, services  # noqa: F401 (fixtures)
+from scheduled import services  # noqa: F401 (a fixture)
+from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook import local
 

@@ -7,10 +7,8 @@ import boto3
 import pytest
 import requests
 from moto import mock_aws
-from moto.ecs.models import EC2ContainerServiceBackend
-from moto.ecs.responses import EC2ContainerServiceResponse
 
-from runbook.local.inside import ec2, ecs_api
+from runbook.local.inside import ec2
 from runbook.local.nodes import Node
 from runbook.local.scheduler import Scheduler
 from runbook.local.state import Place
@@ -142,21 +140,7 @@ def answers(address, path="/v2/"):
 
 
 @pytest.fixture
-def moto_as_it_was():
-    """Take the scheduler's answers out of moto again: other tests want it plain."""
-    before = {cls: dict(vars(cls)) for cls in (EC2ContainerServiceBackend, EC2ContainerServiceResponse)}
-    yield
-    for cls, attributes in before.items():
-        for name, value in list(vars(cls).items()):
-            if name not in attributes:
-                delattr(cls, name)
-            elif value is not attributes[name]:
-                setattr(cls, name, attributes[name])
-    ecs_api._original.clear()
-
-
-@pytest.fixture
-def services(tmp_path, block, account, moto_as_it_was, monkeypatch):
+def services(tmp_path, block, account, unmended, monkeypatch):
     """An account with a running scheduler."""
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")  # nothing here asks for one
     with mock_aws(config={"core": {"passthrough": {"urls": [r"^http://127\."]}}}):

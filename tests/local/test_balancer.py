@@ -16,7 +16,6 @@ import boto3
 import pytest
 import requests
 from moto import mock_aws
-from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook.local import classic
 from runbook.local.authority import Authority
@@ -180,7 +179,7 @@ def direct():
 
 
 @pytest.fixture
-def world(tmp_path, block, unmended):  # noqa: F811
+def world(tmp_path, block, unmended):
     with mock_aws():
         made = World(tmp_path, block)
         yield made

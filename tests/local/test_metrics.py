@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from moto import mock_aws
-from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook.local import metrics, node_agent
 from runbook.local.inside import autoscaling, cloudwatch, ec2
@@ -63,7 +62,7 @@ def clients():
 
 
 @pytest.fixture
-def world(clients, unmended):  # noqa: F811
+def world(clients, unmended):
     with mock_aws():
         yield World(clients)
 

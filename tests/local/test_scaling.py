@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from moto import mock_aws
-from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook.local.groups import Groups
 from runbook.local.inside import capacity, ecs, ecs_api, scaling
@@ -93,7 +92,7 @@ def clients():
 
 
 @pytest.fixture
-def world(clients, unmended, monkeypatch):  # noqa: F811
+def world(clients, unmended, monkeypatch):
     with mock_aws():
         ecs_api.patch()
         yield World(clients, monkeypatch)

@@ -2,12 +2,15 @@
 
 import pytest
 from moto.acm.models import AWSCertificateManagerBackend, CertBundle
+from moto.acm.responses import AWSCertificateManagerResponse
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, FakeApplicationAutoscalingPolicy
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup, InstanceState
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.responses import BaseResponse
+from moto.ecs.models import EC2ContainerServiceBackend
+from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.elb.models import ELBBackend, FakeListener, LoadBalancer
 from moto.elb.responses import ELBResponse
 from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer, FakeRule, FakeTargetGroup
@@ -15,8 +18,11 @@ from moto.elbv2.models import FakeListener as ApplicationListener
 from moto.elbv2.responses import ELBV2Response
 from moto.iam.responses import IamResponse
 
+from runbook.local.inside import acm_requests, ecs_api
+
 MENDED = (
     AWSCertificateManagerBackend,
+    AWSCertificateManagerResponse,
     ApplicationAutoScalingResponse,
     ApplicationAutoscalingBackend,
     AutoScalingBackend,
@@ -25,6 +31,8 @@ MENDED = (
     BaseResponse,
     CertBundle,
     CloudWatchBackend,
+    EC2ContainerServiceBackend,
+    EC2ContainerServiceResponse,
     ELBBackend,
     ELBResponse,
     FakeApplicationAutoscalingPolicy,
@@ -41,10 +49,13 @@ MENDED = (
 )
 
 
+KEPT = (acm_requests._original, ecs_api._original)  # what stood there before the mending
+
+
 @pytest.fixture
 def unmended():
-    """After the test, these classes of moto are what they were before it."""
-    before = {each: dict(vars(each)) for each in MENDED}
+    """After the test, these classes of moto are what they were before it, and so is what their mending keeps."""
+    before, kept = {each: dict(vars(each)) for each in MENDED}, [dict(each) for each in KEPT]
     yield
     for each, attributes in before.items():
         for name, value in dict(vars(each)).items():
@@ -52,3 +63,6 @@ def unmended():
                 delattr(each, name)
             elif value is not attributes[name]:
                 setattr(each, name, attributes[name])
+    for each, content in zip(KEPT, kept, strict=True):
+        each.clear()
+        each.update(content)

@@ -7,7 +7,6 @@ import pytest
 from botocore.handlers import validate_bucket_name
 from moto import mock_aws
 from refusals import REGION
-from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook.local import rules
 from runbook.local.inside import acm, elb, elbv2_api
@@ -27,7 +26,7 @@ def clients():
 
 
 @pytest.fixture
-def aws(clients, unmended, monkeypatch):  # noqa: F811
+def aws(clients, unmended, monkeypatch):
     """moto's account, with the rules in force."""
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
     with mock_aws():
