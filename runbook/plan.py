@@ -98,12 +98,15 @@ def start(p: Params) -> AWS:
 
 
 def emulated(p: Params) -> str:
-    """What plays the registry on the embedded cloud, in a sentence; empty on AWS."""
+    """What plays the registry on the embedded cloud, and what it cannot try there; empty on AWS."""
     if p.cloud == "aws":
         return ""
     from .local import images, state
 
-    return images.stand_in(state.home(), p.image)
+    played = images.stand_in(state.home(), p.image)
+    if p.credentials == "instance-role" and images.version_3() is None:
+        played += " No registry program of version 3 is here (RUNBOOK_REGISTRY), which a task role would need."
+    return played
 
 
 def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:

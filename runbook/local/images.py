@@ -127,13 +127,10 @@ def _version(program: Path, changed: int) -> str:
 
 
 def stand_in(home: Path, name: str) -> str:
-    """Which program plays the image, in a sentence; another one when none of version 3 is here."""
+    """Which program plays the image, in a sentence."""
     program = find(home, name).program
     said = _version(program, program.stat().st_mtime_ns).split()
-    played = f"{name} is played by {program.name} {said[-1] if said else 'of an unknown version'}"
-    if version_3():
-        return f"{played}."
-    return f"{played}. No registry program of version 3 is here (RUNBOOK_REGISTRY): a task role is not tried."
+    return f"{name} is played by {program.name} {said[-1] if said else 'of an unknown version'}."
 
 
 def find(home: Path, name: str) -> Image:
