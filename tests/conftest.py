@@ -33,6 +33,15 @@ def _ecs_images(resource):
     return [copy.deepcopy(image) for image in _load_images(resource) if "al2023-ami-ecs" in image["name"]]
 
 
+# They take longest, mostly by waiting: begun last they would keep one worker alone at the end.
+_FIRST = ("test_upgrade.py", "test_nbval.py", "test_production.py", "test_plan.py", "test_main.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in _FIRST)
+
+
 @pytest.fixture
 def p():
     """The blog's params, for AWS (which moto then plays)."""
