@@ -18,7 +18,7 @@ lab: $(VENV)/.ready ## open JupyterLab on notebook 00
 		notebooks/00_start_here.ipynb
 
 test: $(VENV)/.ready lint ## all the tests
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .

@@ -51,6 +51,15 @@ def _images(resource):
     return [copy.deepcopy(image) for image in _load(resource) if image["ami_id"] in parameters]
 
 
+# They take longest, mostly by waiting: begun last they would keep one worker alone at the end.
+_FIRST = ("test_upgrade.py", "test_nbval.py", "test_production.py", "test_plan.py", "test_main.py")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in _FIRST)
+
+
 @pytest.fixture
 def p():
     """The blog's params, for AWS (which moto then plays)."""

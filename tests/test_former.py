@@ -207,22 +207,22 @@ def _cache(aws, p):
     )
 
 
-@pytest.mark.parametrize(
-    "which, make",
-    [
-        ("production", _classic),
-        ("production", _service("registry")),
-        ("production", _role("registry-execution")),
-        ("production", _role("registry-node")),
-        ("production", _group("registry-node")),
-        ("production", lambda aws, p: aws.iam.create_user(UserName=p.user_name)),
-        ("blog", _application),
-        ("blog", _service("registry-scaled")),
-        ("blog", _role("registry-task")),
-        ("blog", _group("registry-asg")),
-        ("blog", _cache),
-    ],
-)
+THEIRS = {
+    "classic load balancer": ("production", _classic),
+    "service": ("production", _service("registry")),
+    "execution role": ("production", _role("registry-execution")),
+    "node role": ("production", _role("registry-node")),
+    "security group": ("production", _group("registry-node")),
+    "user": ("production", lambda aws, p: aws.iam.create_user(UserName=p.user_name)),
+    "application load balancer": ("blog", _application),
+    "scaled service": ("blog", _service("registry-scaled")),
+    "task role": ("blog", _role("registry-task")),
+    "scaled security group": ("blog", _group("registry-asg")),
+    "cache": ("blog", _cache),
+}
+
+
+@pytest.mark.parametrize("which, make", THEIRS.values(), ids=THEIRS)
 def test_what_is_not_ours_stays(aws, request, which, make):
     p = request.getfixturevalue(which)
     make(aws, p)
