@@ -16,7 +16,7 @@ from moto.s3.models import FakeBucket
 from victim import Victim, is_killed
 
 import runbook
-from runbook import launching
+from runbook import launching, local
 from runbook.local.inside import s3
 
 # moto makes AWS's own policies (1,400), ECS's parameters (5,500) and images (1,300) anew for every account, which takes
@@ -58,6 +58,16 @@ _FIRST = ("test_upgrade.py", "test_nbval.py", "test_production.py", "test_plan.p
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in _FIRST)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A runbook home of this module's own, and no embedded cloud left behind in it."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNBOOK_HOME", str(folder))
+        yield folder
+        local.down()
 
 
 @pytest.fixture

@@ -6,23 +6,14 @@ import signal
 
 import pytest
 from account import dump
+from programs import registries
 
-from runbook import clients, htpasswd, identity, load, local, paths, plan, registry, service, storage, wait
+from runbook import clients, htpasswd, identity, load, paths, plan, registry, service, storage, wait
 from runbook.errors import NotOurs, ParamsError
 from runbook.local.furnish import furnish
 from runbook.secretsmanager import read_secret
 
 pytestmark = pytest.mark.embedded
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A runbook home of this module's own, and no embedded cloud left behind in it."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUNBOOK_HOME", str(folder))
-        yield folder
-        local.down()
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +88,9 @@ def running_tasks(aws, p):
     return aws.ecs.all("list_tasks", "taskArns", cluster=p.cluster_name, serviceName=p.service_name)
 
 
-def registry_processes():
-    """Pids of the registry programs of this module's own cloud (its nodes' addresses are in their environment)."""
-    pids = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                with open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
-                with open(f"/proc/{entry.name}/environ", "rb") as file:
-                    environment = file.read()
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-            if words[0].endswith(b"registry") and local.running().endpoint.encode() in environment:
-                pids.append(int(entry.name))
-    return pids
-
-
 def test_a_killed_registry_is_replaced_and_the_events_say_so(aws, p):
     before = running_tasks(aws, p)
-    (pid,) = registry_processes()
+    (pid,) = registries()
     os.kill(pid, signal.SIGKILL)
 
     def look():
@@ -160,7 +134,7 @@ def test_a_lost_key_is_made_anew_and_reaches_the_registry(aws, p):
         step.ensure(aws, p)
     assert not plan.changes(aws, p)
     stored = json.loads(read_secret(aws, p, p.key_secret).reveal())
-    (pid,) = registry_processes()
+    (pid,) = registries()
     with open(f"/proc/{pid}/environ") as environment:
         assert f"REGISTRY_STORAGE_S3_ACCESSKEY={stored['accesskey']}" in environment.read().split("\0")
 

@@ -8,23 +8,21 @@ import time
 
 import pytest
 from account import dump
+from programs import registries
 
-from runbook import clients, dns, former, htpasswd, image, load, local, plan, registry, service, task, traffic, wait
+from runbook import clients, dns, former, htpasswd, image, load, plan, registry, service, task, traffic, wait
 from runbook.errors import StepFailed
 from runbook.local import images
 
 pytestmark = pytest.mark.embedded
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A runbook home of this module's own, and no embedded cloud left behind in it."""
-    folder = tmp_path_factory.mktemp("home")
+@pytest.fixture(scope="module", autouse=True)
+def resolvers():
+    """The upgrade waits no minute for resolvers that nobody asks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RUNBOOK_HOME", str(folder))
-        patch.setattr(dns, "TTL", 1)  # seconds that the upgrade waits for resolvers
-        yield folder
-        local.down()
+        patch.setattr(dns, "TTL", 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +68,6 @@ def aws(upgraded, p):
     for step in plan.STEPS:
         step.ensure(upgraded["aws"], p)
     return upgraded["aws"]
-
-
-def processes():
-    """Pid → environment of the registry programs of this module's own cloud."""
-    found = {}
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                with open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                    words = file.read().split(b"\0")
-                with open(f"/proc/{entry.name}/environ", "rb") as file:
-                    environment = file.read().decode(errors="replace")
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-            if words[0].endswith(b"registry") and local.running().endpoint in environment:
-                found[int(entry.name)] = environment
-    return found
 
 
 def tasks(aws, p):
@@ -141,7 +122,7 @@ def test_no_static_key_and_no_secret_in_sight(aws, p):
         assert secret not in definition
         assert secret not in shown
         assert secret not in logs
-    for environment in processes().values():
+    for environment in registries().values():
         assert "ACCESSKEY" not in environment
         assert "HTPASSWD=" not in environment
 
@@ -169,7 +150,7 @@ def test_a_large_image_survives_a_killed_registry_and_a_terminated_node(aws, p):
     work = threading.Thread(target=push_and_pull)
     work.start()
     wait.wait("the push", lambda: (uploading(aws, p) or None, "not begun"), timeout=60, every=0.1)
-    os.kill(next(iter(processes())), signal.SIGKILL)
+    os.kill(next(iter(registries())), signal.SIGKILL)
     wait.wait("a new registry", lambda: (len(tasks(aws, p)) >= 2 or None, "one"), timeout=60, every=0.2)
     node = tasks(aws, p)[0]["containerInstanceArn"]
     instance = aws.ecs.describe_container_instances(cluster=p.cluster_name, containerInstances=[node])

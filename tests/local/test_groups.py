@@ -316,8 +316,8 @@ def test_the_agent_that_user_data_sets_up_reports_the_disk_of_the_group(make, cl
     ctl = "/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
     script = user_data(
         "dnf install -y amazon-cloudwatch-agent",
-        f"echo '{json.dumps(configuration)}' > /root/agent.json",
-        f"{ctl} -a fetch-config -m ec2 -s -c file:/root/agent.json",
+        f"echo '{json.dumps(configuration)}' > /opt/agent.json",
+        f"{ctl} -a fetch-config -m ec2 -s -c file:/opt/agent.json",
         "dnf install -y -q nginx",
     )
     profile = cloud.profile(cloud.ec2_policy, "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy")
