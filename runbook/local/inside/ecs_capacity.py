@@ -1,5 +1,6 @@
 """ECS capacity providers inside moto: which instances are whose, and the answers of their API as AWS gives them."""
 
+import copy
 import re
 
 from moto.core.responses import ActionResult
@@ -97,8 +98,10 @@ def _describe_capacity_providers(self: Response) -> ActionResult:
     backend = self.ecs_backend
     names = self._get_param("capacityProviders") or list(backend.capacity_providers)
     found, failures = backend.describe_capacity_providers(names)
-    shown = self._include_in_response if "TAGS" in (self._get_param("include") or []) else self._exclude_from_response
-    shown("DescribeCapacityProvidersResponse.capacityProviders.CapacityProvider.tags")
+    if "TAGS" not in (self._get_param("include") or []):
+        found = [copy.copy(provider) for provider in found]
+        for provider in found:
+            provider.tags = []
     return ActionResult({"capacityProviders": found, "failures": failures})
 
 
