@@ -10,9 +10,9 @@ import botocore.session
 import pytest
 from moto import mock_aws
 from moto.core.models import MockAWS
-from moto.ec2.models import amis
+from moto.ec2.models import amis, ec2_backends
 from moto.iam.aws_managed_policies import aws_managed_policies_data
-from moto.s3.models import FakeBucket
+from unmended import unmended  # noqa: F401 (a fixture)
 from victim import Victim, is_killed
 
 import runbook
@@ -84,7 +84,7 @@ def scaling():
 
 
 @pytest.fixture
-def account(monkeypatch):
+def account(monkeypatch, unmended):  # noqa: F811
     """The environment of moto's account; the caller's own AWS settings do not reach it."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
@@ -96,8 +96,9 @@ def account(monkeypatch):
     monkeypatch.setattr(amis, "AMIS", [])
     monkeypatch.setattr(amis, "load_resource", _images)
     monkeypatch.setattr("moto.ssm.models.load_resource", _parameters)
-    monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)  # put back after the test
     s3.install()
+    yield
+    ec2_backends.clear()  # where Auto Scaling was used, moto's own clearing makes one more, with the images of here
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import boto3
 import pytest
 from botocore.config import Config
 from scheduled import services  # noqa: F401 (a fixture)
-from unmended import unmended  # noqa: F401 (a fixture)
 
 from runbook import local
 
