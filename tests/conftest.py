@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from moto import mock_aws
 from moto.core.models import MockAWS
-from moto.ec2.models import amis
+from moto.ec2.models import amis, ec2_backends
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from unmended import unmended  # noqa: F401 (a fixture)
 from victim import Victim, is_killed
@@ -97,6 +97,8 @@ def account(monkeypatch, unmended):  # noqa: F811
     monkeypatch.setattr(amis, "load_resource", _images)
     monkeypatch.setattr("moto.ssm.models.load_resource", _parameters)
     s3.install()
+    yield
+    ec2_backends.clear()  # where Auto Scaling was used, moto's own clearing makes one more, with the images of here
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def p():
 
 
 @pytest.fixture(autouse=True)
-def caches(monkeypatch):
+def caches(monkeypatch, unmended):
     """moto with the embedded cloud's mending; its servers come and go while the step naps. Gives the naps."""
     elasticache_api.install()
     naps = []

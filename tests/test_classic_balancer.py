@@ -20,7 +20,7 @@ def params(**changes):
 
 
 @pytest.fixture(autouse=True)
-def mended(monkeypatch, p):
+def mended(monkeypatch, p, unmended):
     """moto with the embedded cloud's mending, and every registered instance healthy from the start."""
     inside.install()
     inside_acm.install()

@@ -77,7 +77,7 @@ def write(folder, cert=None, chain=CHAIN, key=None):
 
 
 @pytest.fixture(autouse=True)
-def mended():
+def mended(unmended):
     """AWS keeps a certificate's tags when it is imported again; moto does so with the embedded cloud's mending."""
     inside.install()
 

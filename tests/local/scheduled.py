@@ -140,7 +140,7 @@ def answers(address, path="/v2/"):
 
 
 @pytest.fixture
-def services(tmp_path, block, account, unmended, monkeypatch):
+def services(tmp_path, block, account, monkeypatch):
     """An account with a running scheduler."""
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")  # nothing here asks for one
     with mock_aws(config={"core": {"passthrough": {"urls": [r"^http://127\."]}}}):
