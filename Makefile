@@ -20,6 +20,9 @@ lab: $(VENV)/.ready ## open JupyterLab on notebook 00
 test: $(VENV)/.ready lint ## all the tests
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+reliability: $(VENV)/.ready ## the long tests, whose figures docs/reliability.md has; hours
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long --timeout 0
+
 lint: $(VENV)/.ready
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
 
@@ -29,4 +32,4 @@ notebooks: $(VENV)/.ready ## execute the notebooks on a fresh embedded cloud and
 $(VENV)/.ready: pyproject.toml setup.sh
 	@./setup.sh $(VENV)
 
-.PHONY: help run down lab test lint notebooks
+.PHONY: help run down lab test reliability lint notebooks

@@ -8,6 +8,7 @@ import json
 import botocore.loaders
 import botocore.session
 import pytest
+from figures import figure, pytest_terminal_summary  # noqa: F401 (a fixture and a hook)
 from moto import mock_aws
 from moto.core.models import MockAWS
 from moto.ec2.models import amis, ec2_backends
