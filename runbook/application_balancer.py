@@ -211,8 +211,8 @@ def require_log_bucket(aws: AWS, p: Params) -> None:
     where = found["BucketRegion"] if found else "absent"
     if where != p.region:
         raise StepFailed(
-            f"access_logs: bucket {p.access_logs} is {f'in {where}' if found else where}; a balancer writes to a bucket "
-            f"in its own region, {p.region}: make one there with this statement in its policy, or leave access_logs "
+            f"access_logs: bucket {p.access_logs} is {f'in {where}' if found else where}; a balancer writes to one in "
+            f"its own region, {p.region}: make one there with this statement in its policy, or leave access_logs "
             f"out of {p.source}: {json.dumps(log_statement(aws, p))}"
         )
 

@@ -35,7 +35,8 @@ _IMAGE = re.compile(
 _LONGEST_DOMAIN = 246
 # https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html
 _LONGEST_REQUESTED = 64
-# Lines of 126 bytes at most, in a secret of 65,536: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+# Lines of 126 bytes at most, in a secret of 65,536:
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 _MOST_USERS = 500
 _SOURCE = re.compile(r"generate|prompt|env:[A-Za-z_][A-Za-z0-9_]*|secretsmanager:[A-Za-z0-9/_+=.@-]{1,512}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -133,7 +134,7 @@ def _extra_tags(value: dict[str, str]) -> dict[str, str]:
 
 _REGION_HINT = "a region of AWS's standard partition, such as eu-central-1"
 _NAME_HINT = "1 to 24 lower-case letters, digits and single hyphens, a letter first, such as registry"
-_BUCKET_HINT = "3 to 63 lower-case letters, digits and hyphens, no prefix or suffix of S3's own, such as example-registry"
+_BUCKET_HINT = "3 to 63 lower-case letters, digits and hyphens, not reserved by S3, such as example-registry"
 
 Region = Annotated[str, _matching(_REGION, _REGION_HINT)]
 Name = Annotated[str, Field(max_length=24), _matching(_NAME, _NAME_HINT)]
@@ -204,7 +205,7 @@ class Params(Names, BaseModel):
     cache: Literal["memory", "elasticache"] = Field(
         "memory", description="of blob descriptors: in each registry's memory, or shared in ElastiCache"
     )
-    cache_node_type: Annotated[str, _matching(_CACHE_TYPE, "an ElastiCache node type, such as cache.t4g.micro")] = Field(
+    cache_node_type: Annotated[str, _matching(_CACHE_TYPE, "a node type such as cache.t4g.micro")] = Field(
         "cache.t4g.micro", description="ElastiCache node type"
     )
     zone: Domain = Field(description="public hosted zone in Route 53")

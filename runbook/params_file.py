@@ -14,7 +14,7 @@ from .params import Params
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with fewer surprises: no duplicate keys, aliases or tags, only true/false are booleans, no octal, no dates."""
+    """YAML with fewer surprises: no duplicate key, alias or tag, only true/false are booleans, no octal, no date."""
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
