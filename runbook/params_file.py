@@ -62,6 +62,11 @@ def load(params: str | Path | dict[str, Any]) -> Params:
         raise ParamsError(f"{shown}: no such params file; params/ has: {known}") from None
     except (OSError, ValueError) as error:  # not UTF-8; a NUL in the name
         raise ParamsError(f"{shown}: cannot be read: {error}") from None
+    return _model(parse(text, shown), shown, text)
+
+
+def parse(text: str, shown: str) -> Any:
+    """What stands under `params` in the text of a file that errors call `shown`."""
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader, made stricter)
     except yaml.YAMLError as error:
@@ -70,7 +75,7 @@ def load(params: str | Path | dict[str, Any]) -> Params:
         raise ParamsError(f"{shown}: not valid YAML: lists or mappings in one another, too many levels deep") from None
     if not isinstance(content, dict) or list(content) != ["params"]:
         raise ParamsError(f"{shown}: exactly one key at the top is expected: params")
-    return _model(content["params"], shown, text)
+    return content["params"]
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -84,6 +89,9 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 def _model(content: Any, source: str, text: str | None) -> Params:
     if not isinstance(content, dict):
         raise ParamsError(f"{source}: params must be a mapping of keys to values, see params/blog.yml")
+    for key in content:
+        if not isinstance(key, str) or not key.isprintable():
+            raise ParamsError(f"{source}: unknown key {key!r}; every key is listed by: python -m runbook params")
     try:
         p = Params.model_validate(content)
     except ValidationError as error:
