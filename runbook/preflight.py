@@ -13,6 +13,7 @@ from . import (
     htpasswd,
     launching,
     plan,
+    secretsmanager,
     storage,
     vpc,
 )
@@ -105,7 +106,9 @@ def _topic(aws: AWS, p: Params) -> str | None:
 def _passwords(aws: AWS, p: Params, headless: bool) -> str:
     typed = {user for user, source in p.users.items() if source == "prompt"}
     for user in p.users.keys() - typed:
-        if p.users[user] != "generate":
+        if p.users[user] == "generate":
+            secretsmanager.find_secret(aws, p, p.password_secret(user))  # NotOurs, if it is another's
+        else:
             htpasswd.password(aws, p, user)
     known = htpasswd.find_users(aws, p) if headless and typed else None
     if headless and (missing := sorted(typed - set(known["UserNames"] if known else []))):
@@ -113,7 +116,7 @@ def _passwords(aws: AWS, p: Params, headless: bool) -> str:
             f"users: {', '.join(missing)} would have to type a password (prompt), and nobody can be asked in this run; "
             "run notebook 03_create_an_htpasswd_file by hand, or use env:NAME, secretsmanager:NAME or generate"
         )
-    return "each where its reference says"
+    return "each where its reference says, or free to be generated"
 
 
 _BROUGHT = (
