@@ -75,10 +75,11 @@ def _cloud(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import clients, headless, lease, plan
+    from . import clients, headless, lease, plan, preflight
 
     p = load(options.params)
     aws = plan.start(p)
+    preflight.preflight(aws, p, headless=True).require()
     note = plan.emulated(p)
     with lease.hold(aws, p) as held:
         folder, results = headless.run(p, note=note, held=held)
@@ -93,12 +94,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from . import plan
+    from . import plan, preflight
     from .session import connect
 
     p = load(options.params)
-    found = plan.changes(connect(p, read_only=True), p)
+    aws = connect(p, read_only=True)
+    verified = plan.verify(aws, p)
+    found = verified.changes
     print(found if found else f"{p.title}: nothing to change")
+    if p.cloud == "aws":  # to the embedded cloud a run brings what it needs
+        (preflight.brought(aws, p) + preflight.names(verified)).require()
     return EXIT_CHANGES if found else 0
 
 

@@ -105,7 +105,9 @@ def translate(error: Exception, service: str, operation: str, where: str) -> Run
             code, message = "ExpiredToken", "the login is expired, or not valid in this region"
         kind = Denied if code in _DENIED else Expired if code in _EXPIRED else AwsError
         return kind(service, operation, code, message, status)
-    if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
+    if isinstance(error, botocore.PartialCredentialsError):
+        return CloudError(f"half an AWS login: {error}; set both, or neither and log in (aws sso login), then again")
+    if isinstance(error, botocore.NoCredentialsError):
         return CloudError("no AWS credentials found: log in first (aws sso login, or AWS_PROFILE), then again")
     if isinstance(error, botocore.ProfileNotFound):
         return CloudError(f"{error}: name a profile that exists in AWS_PROFILE, or unset it")
