@@ -153,10 +153,8 @@ def asked(response: BaseResponse, request, operation: str | None) -> Iterator[As
         if tags:
             kind = resource.rpartition(":")[2].partition("/")[0]
             action = f"iam:{TAGGED_BY_IAM.get(kind)}" if service == "iam" else TAGGING.get(service)
-            if service == "elbv2" and operation == "CreateListener":
-                resource = resource.replace(":loadbalancer/", ":listener/") + "/new"
             if action:
-                yield Asked(action, resource, context)
+                yield Asked(action, _new(service, operation, params, resource, region), context)
     for role, to in _passed(service, operation, params, region):
         yield Asked("iam:PassRole", role, {"iam:passedtoservice": to})
     if service == "autoscaling" and params.get("LaunchTemplate"):
@@ -201,6 +199,17 @@ def _resources(service: str, operation: str, params: dict, region: str) -> list[
     return _named(service, NAMED.get(service, ()), params, region)
 
 
+def _new(service: str, operation: str, params: dict, resource: str, region: str) -> str:
+    """What gets the tags of a call, where that is not the resource of the call."""
+    if (service, operation) == ("elbv2", "CreateListener"):
+        return resource.replace(":loadbalancer/", ":listener/") + "/new"
+    if (service, operation) == ("ecs", "RegisterTaskDefinition"):
+        return arn(service, region, f"task-definition/{params['family']}:new")
+    if (service, operation) == ("acm", "RequestCertificate"):
+        return arn(service, region, "certificate/new")
+    return resource
+
+
 def _named(service: str, names: tuple[tuple[str, str], ...], params: dict, region: str) -> list[str]:
     for name, end in names:
         if params.get(name):
@@ -217,6 +226,9 @@ def _arn_of(service: str, end: str, value: str, params: dict, region: str) -> st
     if end.startswith("launch-template/"):
         template = ec2_backends[ACCOUNT][region].launch_template_name_to_ids
         value = template.get(value, value)
+    if end == "role/{}":
+        roles = list(iam_backends[ACCOUNT][PARTITION].roles.values())
+        return next((role.arn for role in roles if role.name == value), arn(service, region, f"role/{value}"))
     value = value.split("/")[-1] if service in ("ecs", "route53") else value.removeprefix("/")
     if service == "logs":
         value = str(params["logGroupName"])

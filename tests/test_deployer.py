@@ -1,0 +1,90 @@
+"""The runbook under the policies that it publishes, on the embedded cloud, which evaluates them at every call."""
+
+import json
+import re
+
+import deployer
+import pytest
+
+from runbook import load, plan
+from runbook.errors import Denied
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(scope="module")
+def operator(home):
+    return plan.start(load("blog"))
+
+
+@pytest.fixture(scope="module")
+def p(home):
+    return load("blog")
+
+
+@pytest.fixture(scope="module")
+def aws(operator, p):
+    return deployer.login(operator, p, "deployer")
+
+
+def refused(action, call, **params):
+    """The call is refused, and the error names the action that is missing."""
+    with pytest.raises(Denied, match=f"needs the permission {re.escape(action)}"):
+        call(**params)
+
+
+TRUST = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+
+
+def test_what_is_outside_is_refused_and_named(aws, operator, p):
+    refused("s3:ListAllMyBuckets", aws.s3.list_buckets)
+    refused("s3:CreateBucket", aws.s3.create_bucket, Bucket="other-bucket")
+    refused("iam:CreateRole", aws.iam.create_role, RoleName="admin", AssumeRolePolicyDocument=json.dumps(TRUST))
+    role = {"RoleName": p.node_role, "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}
+    refused("iam:AttachRolePolicy", aws.iam.attach_role_policy, **role)
+    refused("ec2:CreateKeyPair", aws.ec2.create_key_pair, KeyName="k")
+    refused("secretsmanager:CreateSecret", aws.secretsmanager.create_secret, Name="other/secret", SecretString="x")
+    refused("ecs:CreateCluster", aws.ecs.create_cluster, clusterName="other")
+    refused("logs:CreateLogGroup", aws.logs.create_log_group, logGroupName="/ecs/other")
+    linked = aws.iam.create_service_linked_role
+    refused("iam:CreateServiceLinkedRole", linked, AWSServiceName="elasticbeanstalk.amazonaws.com")
+    assert aws.account == operator.account  # GetCallerIdentity needs no permission
+
+
+def test_a_foreign_role_is_not_passed(aws, operator, p):
+    foreign = operator.iam.create_role(RoleName="foreign", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    container = {"name": "registry", "image": "registry:2.8.3", "memory": 64, "essential": True}
+    refused(
+        f"iam:PassRole on {foreign}",
+        aws.ecs.register_task_definition,
+        family=p.family,
+        containerDefinitions=[container],
+        executionRoleArn=foreign,
+    )
+    operator.iam.delete_role(RoleName="foreign")
+
+
+def test_tags_tell_whose_groups_and_instances_they_are(aws, operator, p):
+    vpc = operator.ec2.all("describe_vpcs", "Vpcs")[0]["VpcId"]
+    made = {"GroupName": "other", "Description": "x", "VpcId": vpc}
+    refused("ec2:CreateSecurityGroup", aws.ec2.create_security_group, **made)
+    foreign = operator.ec2.create_security_group(**made)["GroupId"]
+    refused("ec2:DeleteSecurityGroup", aws.ec2.delete_security_group, GroupId=foreign)
+    tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
+    refused("ec2:CreateTags", aws.ec2.create_tags, Resources=[foreign], Tags=tags)
+    operator.ec2.delete_security_group(GroupId=foreign)
+    own = {"ResourceType": "security-group", "Tags": tags}
+    group = aws.ec2.create_security_group(**made | {"GroupName": "own"}, TagSpecifications=[own])["GroupId"]
+    aws.ec2.delete_security_group(GroupId=group)
+
+
+def test_only_the_registrys_records_are_written(aws, p):
+    zone = aws.route53.list_hosted_zones_by_name(DNSName=p.zone)["HostedZones"][0]["Id"]
+    record = {"Name": f"www.{p.zone}", "Type": "TXT", "TTL": 60, "ResourceRecords": [{"Value": '"x"'}]}
+    change = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+    written = aws.route53.change_resource_record_sets
+    refused("route53:ChangeResourceRecordSets", written, HostedZoneId=zone, ChangeBatch=change)
+    record["Name"] = f"_proof.{p.domain}"
+    written(HostedZoneId=zone, ChangeBatch=change)
+    change["Changes"][0]["Action"] = "DELETE"
+    written(HostedZoneId=zone, ChangeBatch=change)
