@@ -2,6 +2,7 @@
 
 import json
 
+import runbook
 from runbook import deployer_policy
 from runbook.session import AWS
 
@@ -12,13 +13,9 @@ def login(operator, p, name):
     for title, document in deployer_policy.want_policies(p).items():
         made = operator.iam.create_policy(PolicyName=f"{name}-{title}", PolicyDocument=json.dumps(document))
         operator.iam.attach_user_policy(UserName=name, PolicyArn=made["Policy"]["Arn"])
-    return with_key(operator, operator.iam.create_access_key(UserName=name)["AccessKey"])
-
-
-def with_key(operator, key):
-    """The operator's connection with another key."""
+    key, fresh = operator.iam.create_access_key(UserName=name)["AccessKey"], runbook.connect(p)
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
-    return AWS(operator._session, operator._options | keys, operator._where, operator._route, False)
+    return AWS(fresh._session, fresh._options | keys, fresh._where, fresh._route, False)
 
 
 def logout(operator, name):

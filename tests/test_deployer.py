@@ -5,9 +5,12 @@ import re
 
 import deployer
 import pytest
+from test_deployer_policy import IMPLIED
 
-from runbook import load, plan
+from runbook import dns, load, plan
+from runbook.deployer_policy import want_policies
 from runbook.errors import Denied
+from runbook.local.inside import authorization
 
 pytestmark = pytest.mark.embedded
 
@@ -88,3 +91,58 @@ def test_only_the_registrys_records_are_written(aws, p):
     written(HostedZoneId=zone, ChangeBatch=change)
     change["Changes"][0]["Action"] = "DELETE"
     written(HostedZoneId=zone, ChangeBatch=change)
+
+
+MENDING = set()
+RETIRING = {"blog": set(), "production": set()}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, monkeypatch, figure):
+    """Cold and destroyed, cold and changed, upgraded, changed and destroyed; what they never called mends or retires."""
+    monkeypatch.setattr(dns, "TTL", 1)
+    blog, production = load("blog"), load("production")
+    wider = {"nodes": 2, "replicas": 2, "ssh_from": ["10.0.0.0/8"], "idle_timeout": 200, "instance_type": "t3.medium"}
+    more = {"max_nodes": 5, "max_replicas": 5, "idle_timeout": 200, "realm": "x", "instance_type": "t3.medium"}
+    changed = {"blog": load({**blog.model_dump(), **wider}), "production": load({**production.model_dump(), **more})}
+    for name, life in (
+        ("blog", (blog, None, blog, changed["blog"])),
+        ("production", (production, changed["production"], None)),
+    ):
+        aws, before = deployer.login(operator, life[0], f"whole-{name}"), None
+        called = record(aws)
+        for p in life:
+            if p is None:
+                plan.destroy(aws, before, images=True)
+                assert plan.verify_destroyed(aws, before).require()
+                continue
+            plan.start(p)
+            for step in plan.STEPS:
+                step.ensure(aws, p)
+            assert plan.verify(aws, p).require()
+            before = p
+        granted = {
+            action
+            for policy in want_policies(life[0]).values()
+            for statement in policy["Statement"]
+            for action in statement["Action"]
+        }
+        never = granted - called - IMPLIED
+        figure(f"actions of the policy of {name} that a run called", f"{len(granted - never)} of {len(granted)}")
+        print(name, sorted(never))
+        assert never == MENDING | RETIRING[name]
+
+
+def record(aws):
+    """The actions that this login calls from now on."""
+    called = set()
+    aws._session.events.register_first("before-call", lambda model, **_: called.add(action(model)))
+    return called
+
+
+def action(model):
+    service, name = model.service_model.service_name, model.name
+    if service == "s3":
+        return f"s3:{authorization.S3_ACTIONS.get(name, name)}"
+    return f"{authorization.PREFIXES.get(service, service)}:{name}"
