@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     destroy.add_argument("--images", action="store_true", help="delete the bucket with the images in it, too")
     password = with_params(command("password", _password, "print one user's password, for a pipe into docker login"))
     password.add_argument("user")
+    with_params(command("policy", _policy, "the IAM policies that a login needs for these params, and no more"))
     command("params", _describe, "every key of a params file, its type, default and meaning")
     return parser
 
@@ -137,6 +138,13 @@ def _password(options: argparse.Namespace) -> int:
     if sys.stdout.isatty():
         raise ParamsError("the password is not shown on a terminal; pipe it, for example into docker login")
     print(htpasswd.password(connect(p, read_only=True), p, options.user).reveal())
+    return 0
+
+
+def _policy(options: argparse.Namespace) -> int:
+    from .deployer_policy import want_policies
+
+    print(want_policies(load(options.params)))
     return 0
 
 
