@@ -76,8 +76,7 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
         else {"Tags": [{"Key": key, "Value": value} for key, value in p.tags.items()]}
     )
     chain = {"CertificateChain": b"".join(map(_pem, files.chain))} if files.chain else {}
-    key = _read_key(files.folder)
-    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=key.reveal().encode(), **chain, **target)
+    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=_read_key(files.folder), **chain, **target)
     wait(title, lambda: _is_in_acm(aws, p), timeout=120, every=1)
     return report.changes.done
 

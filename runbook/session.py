@@ -1,12 +1,14 @@
 """The connection to AWS (or to the embedded cloud): one cached session, its clients, and a read-only twin.
 
-Only this module imports boto3. Retries are botocore's own, configured here and nowhere else.
+Only this module imports boto3. Retries are botocore's own, configured here and nowhere else. A parameter of a call may
+be a Secret: it is revealed here, below all frames that a traceback could show, and taken out of what AWS answers.
 """
 
 import difflib
+import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +18,9 @@ import requests
 from botocore.config import Config
 
 from . import web
-from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, translate
+from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, SecretError, translate
 from .params import Params
+from .secret import Secret, sealed
 
 _CONFIG = {
     "retries": {"mode": "standard", "total_max_attempts": 5},
@@ -27,6 +30,8 @@ _CONFIG = {
 }
 # Operations that change nothing, by the first word of AWS's own names.
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
+# At DEBUG they log each request and answer as a whole, passwords and keys included.
+_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
@@ -34,6 +39,9 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
 
     ParamsError for a region that boto3 does not know: its host names would not be found, which says less.
     """
+    for name in _TALKATIVE:  # a root logger at DEBUG is somebody's own business
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
     if p.cloud == "aws":
         try:
             session = boto3.Session(region_name=p.region)
@@ -139,10 +147,15 @@ class Client:
             return method
 
         def call(**parameters: Any) -> Any:
+            _refuse_debug()
+            secrets = [value for value in parameters.values() if isinstance(value, Secret)]
             try:
-                return method(**parameters)
+                with sealed():
+                    return method(**{key: _plain(value) for key, value in parameters.items()})
             except BOTOCORE as error:
-                raise self._translated(error, operation) from error
+                failed = error
+            told = self._translated(failed, operation, secrets)
+            raise told from (None if secrets else failed)  # it may quote them, too
 
         return call
 
@@ -160,18 +173,35 @@ class Client:
         return list(self._items(operation, key, parameters))
 
     def _items(self, operation: str, key: str, parameters: dict[str, Any]) -> Iterator[Any]:
+        _refuse_debug()
         try:
-            if self._client.can_paginate(operation):
-                for page in self._client.get_paginator(operation).paginate(**parameters):
-                    yield from page.get(key) or []
-            else:
-                yield from getattr(self._client, operation)(**parameters).get(key) or []
+            with sealed():
+                if self._client.can_paginate(operation):
+                    for page in self._client.get_paginator(operation).paginate(**parameters):
+                        yield from page.get(key) or []
+                else:
+                    yield from getattr(self._client, operation)(**parameters).get(key) or []
         except BOTOCORE as error:
             raise self._translated(error, operation) from error
 
-    def _translated(self, error: Exception, operation: str) -> Exception:
+    def _translated(self, error: Exception, operation: str, secrets: Iterable[Secret] = ()) -> Exception:
         name = self._client.meta.method_to_api_mapping.get(operation, operation)
-        return translate(error, self._client.meta.service_model.signing_name, name, self._where)
+        hidden = [secret.reveal() for secret in secrets]
+        return translate(error, self._client.meta.service_model.signing_name, name, self._where, hidden)
+
+
+def _plain(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _refuse_debug() -> None:
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        talkative = isinstance(logger, logging.Logger) and name.partition(".")[0] in _TALKATIVE
+        if talkative and logger.isEnabledFor(logging.DEBUG):
+            raise SecretError(
+                f"the logger {name} is set to DEBUG, which writes passwords and keys into the log; "
+                f'set it higher, for example logging.getLogger("{name}").setLevel("WARNING"), and run again'
+            )
 
 
 def _refuse_writes(model: Any, **_: Any) -> None:

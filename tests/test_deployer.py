@@ -100,7 +100,7 @@ RETIRING = {"blog": set(), "production": set()}
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, monkeypatch, figure):
-    """Cold and destroyed, cold and changed, upgraded, changed and destroyed; what they never called mends or retires."""
+    """Cold and destroyed, cold and changed, upgraded, changed and destroyed; calls never made mend or retire."""
     monkeypatch.setattr(dns, "TTL", 1)
     blog, production = load("blog"), load("production")
     wider = {"nodes": 2, "replicas": 2, "ssh_from": ["10.0.0.0/8"], "idle_timeout": 200, "instance_type": "t3.medium"}
