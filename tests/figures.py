@@ -13,7 +13,7 @@ def pytest_terminal_summary(terminalreporter):
     shown = {
         (report.nodeid, text)
         for report in reports
-        if report.when == "call"
+        if getattr(report, "when", None) == "call"  # what was left out is listed, too, and is no report
         for name, text in report.user_properties
         if name == "figure"
     }
