@@ -4,6 +4,7 @@ Only this module imports boto3. Retries are botocore's own, configured here and 
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from functools import cached_property
@@ -26,6 +27,12 @@ _CONFIG = {
 }
 # Operations that change nothing, by the first word of AWS's own names.
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
+# Where an answer was lost, botocore makes the call again, and the second one may meet what the first one did: AWS then
+# says that the thing is there already, or gone already. By the first word of AWS's names of operations.
+_MADE = ("Add", "Attach", "Authorize", "Create")
+_GONE = ("Change", "Delete", "Deregister", "Detach", "Remove", "Revoke")
+_IS_THERE = re.compile(r"AlreadyExists|Duplicate|LimitExceeded.*InstanceSessionsPerInstanceProfile")
+_IS_GONE = re.compile(r"NotFound|NoSuch|not found|does not exist|cannot be found")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
@@ -126,7 +133,10 @@ class Client:
             try:
                 return method(**parameters)
             except BOTOCORE as error:
-                raise self._translated(error, operation) from error
+                translated = self._translated(error, operation)
+                if _was_done(error, translated):
+                    return {}
+                raise translated from error
 
         return call
 
@@ -156,6 +166,15 @@ class Client:
     def _translated(self, error: Exception, operation: str) -> Exception:
         name = self._client.meta.method_to_api_mapping.get(operation, operation)
         return translate(error, self._client.meta.service_model.signing_name, name, self._where)
+
+
+def _was_done(error: Exception, translated: Exception) -> bool:
+    """Whether the call had already taken effect, and only its answer was lost."""
+    if not isinstance(translated, AwsError) or not error.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        return False
+    said = f"{translated.code}: {translated.message}"
+    made, gone = translated.operation.startswith(_MADE), translated.operation.startswith(_GONE)
+    return bool((made and _IS_THERE.search(said)) or (gone and _IS_GONE.search(said)))
 
 
 def _refuse_writes(model: Any, **_: Any) -> None:
