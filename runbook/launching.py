@@ -1,7 +1,7 @@
 """What every node is launched with, whoever launches it: image, root volume, metadata options, subnets."""
 
 from . import vpc
-from .errors import StepFailed
+from .errors import AwsError, StepFailed
 from .params import Params
 from .session import AWS
 
@@ -10,8 +10,14 @@ AMI_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/im
 VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}  # size in GiB
 PROFILE_SECONDS = 120
 # What EC2 says of an instance profile that IAM has made but not yet spread.
-PROFILE_UNKNOWN = ("Invalid IAM Instance Profile", "has no associated IAM Roles")
+_PROFILE_UNKNOWN = ("Invalid IAM Instance Profile", "has no associated IAM Roles")
 _NOTEBOOK = "run notebook 02_create_a_task_definition first"
+
+
+def is_profile_unknown(error: AwsError) -> bool:
+    """Whether EC2 or Auto Scaling does not know the new instance profile yet; it does within PROFILE_SECONDS."""
+    known = error.code in ("InvalidParameterValue", "ValidationError")
+    return known and any(text in error.message for text in _PROFILE_UNKNOWN)
 
 
 def metadata(p: Params) -> dict:

@@ -75,7 +75,9 @@ def trials(calls):
             yield Trial(f"seen late ({times})", number, call, lambda n=number, k=times: faults.stale(n, k))
         if call in NOT_YET:
             code, message = NOT_YET[call]
-            yield Trial("role not usable yet", number, call, lambda n=number, c=code, m=message: faults.refused(n, 2, c, m))
+            yield Trial(
+                "role not usable yet", number, call, lambda n=number, c=code, m=message: faults.refused(n, 2, c, m)
+            )
 
 
 class Deployment:
