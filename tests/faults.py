@@ -11,6 +11,8 @@ import multiprocessing
 import os
 import pickle
 import sys
+import threading
+import time
 import traceback
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -48,6 +50,17 @@ IDEMPOTENT = {
     *("ec2 RunInstances", "ec2 CreateLaunchTemplate", "ec2 CreateLaunchTemplateVersion", "ecs CreateService"),
     *("secrets-manager CreateSecret", "secrets-manager PutSecretValue", "acm RequestCertificate"),
     *("elastic-load-balancing-v2 CreateLoadBalancer", "elastic-load-balancing-v2 CreateTargetGroup"),
+    *("elastic-load-balancing ModifyLoadBalancerAttributes", "iam AttachRolePolicy"),
+    "application-auto-scaling PutScalingPolicy",
+}
+# What AWS refuses when it is made again; moto does it again, or breaks off with an error of its own.
+ONLY_ONCE = {
+    "elastic-load-balancing-v2 CreateListener": ("DuplicateListener", "A listener already exists on this port"),
+    "application-auto-scaling DeleteScalingPolicy": ("ObjectNotFoundException", "No scaling policy found"),
+    "application-auto-scaling DeregisterScalableTarget": ("ObjectNotFoundException", "No scalable target found"),
+    "ec2 DeleteLaunchTemplate": ("InvalidLaunchTemplateName.NotFoundException", "There is no such launch template"),
+    "iam RemoveRoleFromInstanceProfile": ("NoSuchEntity", "The role is not in the instance profile"),
+    "ecs DeleteCapacityProvider": ("ClientException", "The specified capacity provider does not exist."),
 }
 
 
@@ -87,7 +100,7 @@ class Wire:
 
     @contextlib.contextmanager
     def broken_by(self, fault):
-        self.fault, self.calls, self.attempts = fault, [], []
+        self.fault, self.calls, self.attempts, self._told = fault, [], [], {}
         try:
             yield self
         finally:
@@ -96,18 +109,21 @@ class Wire:
     def send(self):
         """moto's answer, after the call took effect."""
         call = self.attempts[-1]
-        told = (call.name, call.request.body) if call.name in IDEMPOTENT else None
-        if told in self._told:
-            status, headers, body = self._told[told]
+        known = (call.name, call.request.body)
+        if known in self._told:
+            if call.name in ONLY_ONCE:
+                code, message = ONLY_ONCE[call.name]
+                return answer(call, code, 400, message)
+            status, headers, body = self._told[known]
             return AWSResponse(call.request.url, status, HeadersDict(headers), MockRawResponse(body))
         self._inside = True
         try:
             response = self._plain()
         finally:
             self._inside = False
-        if told:
+        if (call.name in IDEMPOTENT or call.name in ONLY_ONCE) and response.status_code < 300:
             body = response.content
-            self._told[told] = response.status_code, dict(response.headers), body
+            self._told[known] = response.status_code, dict(response.headers), body
             response.raw = MockRawResponse(body)
         return response
 
@@ -211,16 +227,13 @@ def from_then_on(fault, number):
     return lambda wire, call: fault(wire, call) if call.number >= number else wire.send()
 
 
-def refused(number, times, code, message):
-    """The call is refused so many times, and then taken: what it names is not known everywhere yet."""
-    left = [times]
-    operation = []
+def refused(number, code, message, times=2):
+    """The operation is refused so many times, and then taken: what it names is not known everywhere yet."""
+    refusals = []
 
     def soon(wire, call):
-        if call.number == number:
-            operation.append(call.name)
-        if operation == [call.name] and left[0]:
-            left[0] -= 1
+        if call.number == number or refusals and refusals[0] == call.name and len(refusals) < times:
+            refusals.append(call.name)
             return answer(call, code, 400, message)
         return wire.send()
 
@@ -301,9 +314,20 @@ def apart(function):
         finally:
             os._exit(status)
     os.close(writing)
+    reaping = threading.Thread(target=os.waitpid, args=(pid, 0))
+    reaping.start()  # it may end before its `successor` has written
     with open(reading, "rb") as pipe:
         content = pipe.read()
-    os.waitpid(pid, 0)
+    reaping.join()
     fine, result = pickle.loads(content)
     assert fine, result
     return result
+
+
+def successor():
+    """Go on in another process, as a person's next run does; this one has ended when it returns."""
+    first = os.getpid()
+    if os.fork():
+        os._exit(0)
+    while os.path.exists(f"/proc/{first}"):
+        time.sleep(0.001)
