@@ -7,6 +7,7 @@ be a Secret: it is revealed here, below all frames that a traceback could show, 
 import difflib
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -32,6 +33,12 @@ _CONFIG = {
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
 # At DEBUG they log each request and answer as a whole, passwords and keys included.
 _TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
+# Where an answer was lost, botocore makes the call again, and the second one may meet what the first one did: AWS then
+# says that the thing is there already, or gone already. By the first word of AWS's names of operations.
+_MADE = ("Add", "Attach", "Authorize", "Create")
+_GONE = ("Change", "Delete", "Deregister", "Detach", "Remove", "Revoke")
+_IS_THERE = re.compile(r"AlreadyExists|Duplicate|LimitExceeded.*InstanceSessionsPerInstanceProfile")
+_IS_GONE = re.compile(r"NotFound|NoSuch|not found|does not exist|cannot be found")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
@@ -155,6 +162,8 @@ class Client:
             except BOTOCORE as error:
                 failed = error
             told = self._translated(failed, operation, secrets)
+            if _was_done(failed, told):
+                return {}
             raise told from (None if secrets else failed)  # it may quote them, too
 
         return call
@@ -202,6 +211,15 @@ def _refuse_debug() -> None:
                 f"the logger {name} is set to DEBUG, which writes passwords and keys into the log; "
                 f'set it higher, for example logging.getLogger("{name}").setLevel("WARNING"), and run again'
             )
+
+
+def _was_done(error: Exception, translated: Exception) -> bool:
+    """Whether the call had already taken effect, and only its answer was lost."""
+    if not isinstance(translated, AwsError) or not error.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        return False
+    said = f"{translated.code}: {translated.message}"
+    made, gone = translated.operation.startswith(_MADE), translated.operation.startswith(_GONE)
+    return bool((made and _IS_THERE.search(said)) or (gone and _IS_GONE.search(said)))
 
 
 def _refuse_writes(model: Any, **_: Any) -> None:
