@@ -256,6 +256,8 @@ def _usable(user: str, found: Secret) -> Secret:
     wrong = (
         "is empty"
         if not text
+        else "has bytes in it that are not UTF-8"
+        if any("\ud800" <= letter <= "\udfff" for letter in text)  # what Python makes of those in the environment
         else f"has more than {LONGEST} bytes, of which bcrypt would look at the first {LONGEST} only"
         if len(text.encode()) > LONGEST
         else "has a line break or a NUL in it (a file's last line break, perhaps)"

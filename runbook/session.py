@@ -3,6 +3,7 @@
 Only this module imports boto3. Retries are botocore's own, configured here and nowhere else.
 """
 
+import difflib
 import os
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import requests
 from botocore.config import Config
 
 from . import web
-from .errors import BOTOCORE, AwsError, CloudError, ReadOnly, translate
+from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, translate
 from .params import Params
 
 _CONFIG = {
@@ -29,12 +30,21 @@ _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
-    """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError)."""
+    """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError).
+
+    ParamsError for a region that boto3 does not know: its host names would not be found, which says less.
+    """
     if p.cloud == "aws":
         try:
             session = boto3.Session(region_name=p.region)
         except BOTOCORE as error:  # AWS_PROFILE, or a config file that cannot be read
             raise translate(error, "sts", "connect", "AWS") from error
+        if p.region not in (known := session.get_available_regions("ecs")):
+            near = difflib.get_close_matches(p.region, known, n=3)
+            raise ParamsError(
+                f"{p.source}: `region`: boto3 {boto3.__version__} knows no region {p.region}; did you mean "
+                f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
+            )
         return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
