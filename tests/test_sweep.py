@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import world
 from inventory import difference, inventory
 from kills import Kills, Point
 
-from runbook import plan
+from runbook import lease, plan
 from runbook.params import Params
 
 pytestmark = pytest.mark.moto
@@ -139,8 +140,20 @@ class Sweep:
                 self.wrong[where] = lines
 
 
+@pytest.fixture
+def dead(monkeypatch):
+    """A run's lease names a process of this computer that has ended: the killed run itself lives on, in the test."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        ended = lease._process(process.pid)
+        process.kill()
+    plain = lease._process
+    monkeypatch.setattr(lease, "_process", lambda pid: ended if pid == os.getpid() else plain(pid))
+    monkeypatch.setattr(lease, "SECONDS", 100_000)  # so that no lease is taken over because it is old
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 10_000)
+
+
 @pytest.fixture(params=["blog", "production"])
-def sweep(request, account, monkeypatch, tmp_path):
+def sweep(request, account, dead, monkeypatch, tmp_path):
     """`sweep(chosen, second)`: the sweep of a chain, in an account of its own."""
     phases = chains(tmp_path)[request.param]
     with world.account(phases[0].p, monkeypatch, tmp_path / "node"):
