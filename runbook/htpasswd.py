@@ -15,7 +15,7 @@ import shlex
 
 from passlib.hash import bcrypt
 
-from . import config, secret, ssm
+from . import config, lease, secret, ssm
 from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -86,6 +86,7 @@ def find_users(aws: AWS, p: Params) -> Document | None:
     return users
 
 
+@lease.exclusive
 def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
     """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file to the nodes.
 
@@ -124,6 +125,7 @@ def verify_users(aws: AWS, p: Params) -> Report:
     return compare(TITLE, want_users(p, nodes=_nodes(aws, p)), find_users(aws, p))
 
 
+@lease.exclusive
 def destroy_users(aws: AWS, p: Params) -> Changes:
     """Delete the lines and every generated password; the files go with the nodes, or with the tasks."""
     generated = _generated(aws, p, _lines(aws, p))
