@@ -31,7 +31,7 @@ class Grants:
 
     def all(self) -> Iterator[dict]:
         for of_step in (
-            *(self.bucket, self.secrets, self.identity, self.roles, self.groups, self.cluster, self.nodes),
+            *(self.lease, self.bucket, self.secrets, self.identity, self.roles, self.groups, self.cluster, self.nodes),
             *(self.scaling_nodes, self.cache, self.task, self.service, self.certificate, self.classic_balancer),
             *(self.application_balancer, self.scaling, self.record, self.alarms),
         ):
@@ -42,6 +42,11 @@ class Grants:
 
     def iam(self, kind: str, *names: str) -> list[str]:
         return [f"arn:aws:iam::{self.account}:{kind}/{name}" for name in names]
+
+    def lease(self) -> Iterator[dict]:
+        path = f"parameter/runbook/{self.p.name}/lease"
+        actions = "AddTagsToResource DeleteParameter GetParametersByPath PutParameter"
+        yield _allow("Lease", "ssm", actions, self.here("ssm", path, f"{path}/*"))
 
     def bucket(self) -> Iterator[dict]:
         bucket = f"arn:aws:s3:::{self.p.bucket}"
