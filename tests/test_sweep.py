@@ -178,6 +178,36 @@ def sweep(request, account, dead, monkeypatch, tmp_path):
         yield lambda chosen, second: Sweep(phases, tmp_path / "node", chosen, second).run()
 
 
+CONTAINER = {"name": "one", "image": "one", "memory": 100}
+
+
+def careless(aws, _):
+    aws.ecs.register_task_definition(family="one", containerDefinitions=[CONTAINER])
+    aws.ecs.create_cluster(clusterName="one")
+
+
+def stubborn(aws, _):
+    assert not aws.ecs.all("list_clusters", "clusterArns"), "half of it is there"
+    aws.ecs.create_cluster(clusterName="one")
+    aws.ecs.create_cluster(clusterName="two")
+
+
+def careful(aws, _):
+    if not aws.ecs.all("list_task_definitions", "taskDefinitionArns"):
+        aws.ecs.register_task_definition(family="one", containerDefinitions=[CONTAINER])
+    aws.ecs.create_cluster(clusterName="one")
+
+
+@pytest.mark.parametrize("run, found", [(careless, "+ ecs"), (stubborn, "half of it is there"), (careful, None)])
+def test_a_run_that_does_not_complete_what_it_finds_is_told(account, dead, monkeypatch, tmp_path, run, found):
+    p = world.production()
+    with world.account(p, monkeypatch, tmp_path / "node"):
+        swept = Sweep([Phase("it", p, run)], tmp_path / "node", lambda: True, lambda: 0).run()
+    assert (len(swept.killed), swept.same) == (3, 1)
+    assert set(swept.wrong) == ({where for where in swept.killed if "after" in where} if found else set())
+    assert all(found in "".join(lines) for lines in swept.wrong.values())
+
+
 def test_a_run_that_was_killed_at_some_writes_is_completed_by_the_next(sweep, figure):
     every = 45
     at = itertools.count(random.randrange(every))
