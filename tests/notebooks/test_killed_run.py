@@ -41,7 +41,8 @@ def kill(number):
 
 def call(self, operation, parameters):
     global what
-    if operation.startswith(_READS):
+    renewed = operation == "PutParameter" and parameters.get("Overwrite")  # the lease, at times of its own
+    if operation.startswith(_READS) or renewed:
         return plain(self, operation, parameters)
     what = f"{when} {self.meta.service_model.service_name} {operation}"
     with open(f"{folder}/writes", "a") as file:
@@ -105,6 +106,6 @@ def test_a_run_that_sigkill_ended_is_completed_by_the_next(deployed, figure):
         assert again.status == 0, f"{where}: {again.said}"
         assert found == undisturbed, where
         assert plan.status == 0, f"{where}: {plan.said}"
-        assert "parameters" in found and not found["parameters"], where
+        assert not [name for name in found["parameters"] if name.startswith("/runbook/")], f"{where}: a lease is left"
     figure("runs killed with SIGKILL at one of their writes", POINTS)
     figure("of these completed by the next run", POINTS)
