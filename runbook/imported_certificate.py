@@ -62,7 +62,7 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     """
     title, wanted = _TITLE.format(p.domain), want_certificate(p)
     if p.certificate_folder is None:
-        return _check_named(aws, p).changes.done
+        return require_brought(aws, p).changes.done
     files = check_files(p)
     report = _check_copies(aws, p, compare(title, wanted, find_certificate(aws, p)))
     if report:
@@ -80,8 +80,7 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
         else {"Tags": [{"Key": key, "Value": value} for key, value in p.tags.items()]}
     )
     chain = {"CertificateChain": b"".join(map(_pem, files.chain))} if files.chain else {}
-    key = _read_key(files.folder)
-    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=key.reveal().encode(), **chain, **target)
+    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=_read_key(files.folder), **chain, **target)
     wait(title, lambda: _is_in_acm(aws, p), timeout=120, every=1)
     _delete_copies(aws, p)
     return report.changes.done
@@ -240,15 +239,22 @@ def _content(aws: AWS, p: Params, found: dict) -> str:
     return p.certificate if same else "another certificate"
 
 
-def _check_named(aws: AWS, p: Params) -> Report:
-    """The certificate that the params name by its ARN. StepFailed when the balancer cannot use it."""
+def require_brought(aws: AWS, p: Params) -> Report:
+    """The files of the folder, or the certificate that the params name by its ARN. StepFailed when the balancer cannot
+    use them."""
+    if p.certificate_folder is not None:
+        check_files(p)
+        return Report(_TITLE.format(p.domain))
     region = p.certificate.split(":")[3]
     if region != p.region:
         raise StepFailed(
             f"the certificate in {p.source} is in region {region}, the balancer in {p.region}; "
             "a balancer takes certificates of its own region only: request or import one there"
         )
-    report = compare(_TITLE.format(p.domain), want_certificate(p), find_certificate(aws, p))
+    found = find_certificate(aws, p)
+    report = compare(_TITLE.format(p.domain), want_certificate(p), found)
+    if found and found["Valid"] == acm.ENDED:
+        report = report.check("Valid", False, acm.VALID, acm.ENDED)
     if not report:
         raise StepFailed(
             f"{report.failures()}; `certificate` in {p.source} must name one in ACM that is issued for the domain, "

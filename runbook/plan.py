@@ -1,7 +1,7 @@
 """All the steps in order: what would change, whether all is as wanted, and how to take it all away again."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import NamedTuple
 
 from . import (
@@ -63,6 +63,9 @@ STEPS = (
 )  # fmt: skip
 
 
+UNTOLD = "can be told"  # the check of a step that cannot even look
+
+
 class Reports(tuple):
     """Reports, shown one after the other. True when each is."""
 
@@ -104,7 +107,10 @@ def emulated(p: Params) -> str:
         return ""
     from .local import images, state
 
-    played = images.stand_in(state.home(), p.image)
+    try:
+        played = images.stand_in(state.home(), p.image)
+    except images.ImageError as error:
+        raise StepFailed(f"image {p.image}: {error}; change image in {p.source}") from error
     if p.credentials == "instance-role" and images.version_3() is None:
         played += " No registry program of version 3 is here (RUNBOOK_REGISTRY), which a task role would need."
     return played
@@ -113,16 +119,17 @@ def emulated(p: Params) -> str:
 def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
     """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
     reader = aws.read_only()
+    reader.begin()
     steps = [step for step in STEPS if until is None or step.notebook < until]
-    with ThreadPoolExecutor(max_workers=len(STEPS)) as pool:
-        return Reports(pool.map(lambda step: _verified(step, reader, p), steps))
+    with ThreadPool(len(STEPS)) as pool:  # whose threads nobody waits for after Ctrl-C
+        return Reports(pool.imap(lambda step: _verified(step, reader, p), steps))
 
 
 def _verified(step: Step, reader: AWS, p: Params) -> Report:
     try:
         return step.verify(reader, p)
     except (NotOurs, StepFailed) as error:
-        return Report(step.thing, (Check("can be told", False, "found and ours", str(error)),))
+        return Report(step.thing, (Check(UNTOLD, False, "found and ours", str(error)),))
 
 
 def before(aws: AWS, p: Params, notebook: str) -> Report:

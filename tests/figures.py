@@ -15,7 +15,7 @@ def pytest_terminal_summary(terminalreporter):
     shown = {
         (report.nodeid, text)
         for report in reports
-        if getattr(report, "when", None) == "call"  # what was left out is listed, too, and is no report
+        if getattr(report, "when", None) == "call"  # what was left out has no phase
         for name, text in report.user_properties
         if name == "figure"
     }

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 import world
-from forked import Kills, Point
 from inventory import difference, inventory
+from kills import Kills, Point
 
 from runbook import plan
 from runbook.params import Params
