@@ -193,13 +193,10 @@ class Client:
                 with sealed():
                     return method(**{key: _plain(value) for key, value in parameters.items()})
             except BOTOCORE as error:
-                translated = self._translated(error, operation)
-                if _was_done(error, translated):
-                    return {}
-                raise translated from error
-=======
                 failed = error
             told = self._translated(failed, operation, secrets)
+            if _was_done(failed, told):
+                return {}
             raise told from (None if secrets else failed)  # it may quote them, too
 
         return call
