@@ -32,7 +32,7 @@ _CONFIG = {
     "user_agent_extra": "registry-runbook",
 }
 # Of the one call by which a connection begins: an endpoint that is not there is told within 15 seconds.
-_FIRST = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 3, "read_timeout": 6}
+_FIRST = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 3, "read_timeout": 5}
 # Operations that change nothing, by the first word of AWS's own names.
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
 # Where an answer was lost, botocore makes the call again, and the second one may meet what the first one did: AWS then
