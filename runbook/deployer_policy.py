@@ -15,9 +15,9 @@ LOOK = {
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies",
     "autoscaling": "DescribeAutoScalingGroups DescribeScalingActivities",
     "cloudwatch": "DescribeAlarms",
-    "ec2": "DescribeImages DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances DescribeLaunchTemplateVersions "
-    "DescribeLaunchTemplates DescribeNetworkInterfaces DescribeSecurityGroups DescribeSubnets "
-    "DescribeVpcs",
+    "ec2": "DescribeImages DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances "
+    "DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkInterfaces DescribeSecurityGroups "
+    "DescribeSubnets DescribeVpcs",
     "ecs": "DescribeTaskDefinition ListServices ListTaskDefinitions ListTasks",
     "elasticloadbalancing": "DescribeListeners DescribeLoadBalancerAttributes DescribeLoadBalancers DescribeTags "
     "DescribeTargetGroupAttributes DescribeTargetGroups DescribeTargetHealth",

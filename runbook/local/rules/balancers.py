@@ -44,7 +44,7 @@ def create_load_balancer(params: dict, region: str) -> dict | None:
     found = account.classic_balancer(region, name)
     if found is None:
         return None
-    if _settings_of(found) == _settings_in(params):
+    if _is_same(found, params):
         return {"DNSName": found.dns_name}
     raise Refused(
         "DuplicateLoadBalancerName",
@@ -52,18 +52,16 @@ def create_load_balancer(params: dict, region: str) -> dict | None:
     )
 
 
-def _settings_in(params: dict) -> tuple:
-    """What makes a balancer another one."""
-    listeners = {
-        (int(e["LoadBalancerPort"]), int(e["InstancePort"]), e["Protocol"].upper()) for e in params["Listeners"]
-    }
-    scheme = params.get("Scheme") or "internet-facing"
-    return listeners, scheme, set(params.get("Subnets") or []), set(params.get("SecurityGroups") or [])
-
-
-def _settings_of(found) -> tuple:
-    listeners = {(int(e.load_balancer_port), int(e.instance_port), e.protocol.upper()) for e in found.listeners}
-    return listeners, found.scheme, set(found.subnets or []), set(found.security_groups or [])
+def _is_same(found, params: dict) -> bool:
+    sent = params["Listeners"]
+    listeners = {(int(e["LoadBalancerPort"]), int(e["InstancePort"]), e["Protocol"].upper()) for e in sent}
+    return (
+        listeners == {(int(e.load_balancer_port), int(e.instance_port), e.protocol.upper()) for e in found.listeners}
+        and (params.get("Scheme") or "internet-facing") == found.scheme
+        and set(params.get("Subnets") or found.subnets) == set(found.subnets)
+        and set(params.get("AvailabilityZones") or found.availability_zones) == set(found.availability_zones)
+        and set(params.get("SecurityGroups") or found.security_groups) == set(found.security_groups)
+    )
 
 
 def delete_load_balancer(params: dict, region: str) -> None:
