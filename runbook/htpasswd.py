@@ -257,6 +257,8 @@ def _usable(user: str, found: Secret) -> Secret:
     wrong = (
         "is empty"
         if not text
+        else "is not UTF-8"
+        if not _is_utf_8(text)
         else f"has more than {LONGEST} bytes, of which bcrypt would look at the first {LONGEST} only"
         if len(text.encode()) > LONGEST
         else "has a line break or a NUL in it (a file's last line break, perhaps)"
@@ -268,6 +270,15 @@ def _usable(user: str, found: Secret) -> Secret:
     if wrong:
         raise SecretError(f"user {user}: the password {wrong}; give another one")
     return found
+
+
+def _is_utf_8(text: str) -> bool:
+    """Python holds the bytes of an environment variable that are not as surrogates (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _hash(p: Params, text: Secret) -> Secret:
