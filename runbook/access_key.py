@@ -22,7 +22,8 @@ def want_user(p: Params) -> Document:
 
 def find_user(aws: AWS, p: Params) -> Document | None:
     """The user in the same words; its key is told by where it is, never by its id."""
-    if aws.iam.find("get_user", _ABSENT, UserName=p.user_name) is None:
+    user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), _stored_id(aws, p)
+    if user is None:
         return None
     if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all(
         "list_user_tags", "Tags", UserName=p.user_name
@@ -32,7 +33,7 @@ def find_user(aws: AWS, p: Params) -> Document | None:
     return Document(
         UserName=p.user_name,
         Policy=inline["PolicyDocument"] if inline else None,
-        AccessKey=_told(p, _stored_id(aws, p), _keys(aws, p)),
+        AccessKey=_told(p, stored, _keys(aws, p)),
     )
 
 

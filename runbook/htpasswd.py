@@ -15,7 +15,7 @@ import shlex
 
 from passlib.hash import bcrypt
 
-from . import config, secret, ssm
+from . import config, lease, secret, ssm
 from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -86,6 +86,7 @@ def find_users(aws: AWS, p: Params) -> Document | None:
     return users
 
 
+@lease.exclusive
 def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
     """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file to the nodes.
 
@@ -124,6 +125,7 @@ def verify_users(aws: AWS, p: Params) -> Report:
     return compare(TITLE, want_users(p, nodes=_nodes(aws, p)), find_users(aws, p))
 
 
+@lease.exclusive
 def destroy_users(aws: AWS, p: Params) -> Changes:
     """Delete the lines and every generated password; the files go with the nodes, or with the tasks."""
     generated = _generated(aws, p, _lines(aws, p))
@@ -257,8 +259,8 @@ def _usable(user: str, found: Secret) -> Secret:
     wrong = (
         "is empty"
         if not text
-        else "is not UTF-8"
-        if not _is_utf_8(text)
+        else "has bytes in it that are not UTF-8"
+        if any("\ud800" <= letter <= "\udfff" for letter in text)  # what Python makes of those in the environment
         else f"has more than {LONGEST} bytes, of which bcrypt would look at the first {LONGEST} only"
         if len(text.encode()) > LONGEST
         else "has a line break or a NUL in it (a file's last line break, perhaps)"
@@ -270,15 +272,6 @@ def _usable(user: str, found: Secret) -> Secret:
     if wrong:
         raise SecretError(f"user {user}: the password {wrong}; give another one")
     return found
-
-
-def _is_utf_8(text: str) -> bool:
-    """Python holds the bytes of an environment variable that are not as surrogates (PEP 383)."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _hash(p: Params, text: Secret) -> Secret:
