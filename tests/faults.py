@@ -205,7 +205,8 @@ def lost(wire, call):
 
 
 def denied(_, call):
-    return _said(DENIED, call, "User is not authorized to perform this action")
+    named = f"{call.service}:{call.operation} on resource: *"
+    return _said(DENIED, call, f"User: arn:aws:iam::123456789012:user/x is not authorized to perform: {named}")
 
 
 def expired(_, call):
