@@ -213,3 +213,22 @@ def test_a_sample_of_the_faults(deployment, figure):
 
     deployment.walk(lambda all_: [trial for trial in all_ if chosen(trial)])
     report(deployment, figure)
+
+
+WHOLE = ("ListObjectVersions",)  # whose first page is asked for again until it is empty
+
+
+def test_pages_of_one_item_are_all_read(deployment, tmp_path, figure):
+    aws, p = deployment.aws, deployment.p
+    paged = world.connect(p, tmp_path / "paged").aws
+    pages = faults.Pages(paged)
+    for ways in ([step.ensure for step in plan.STEPS], [step.destroy for step in reversed(plan.STEPS)]):
+        wanted = faults.apart(lambda ways=ways: [[way(aws, p) for way in ways], inventory()][1])
+        for way in ways:
+            way(paged, p)
+        left = [line for line in difference(wanted, inventory()) if not EXPECTED.search(line)]
+        assert not left, left
+        assert not any(way(paged.read_only(), p) for way in ways)
+    assert not [asked for asked in pages.left if not asked.startswith(WHOLE)]
+    assert pages.count
+    figure("further pages of one item", pages.count)
