@@ -193,7 +193,7 @@ FOUND = {  # what had been wrong, tried always
 }
 
 
-EVERY = 400  # of the faults, one is in the sample; which one is left to chance
+EVERY = 1000  # of the faults, one is in the sample; which one is left to chance
 
 
 @pytest.mark.long
@@ -218,6 +218,7 @@ def test_a_sample_of_the_faults(deployment, figure):
 WHOLE = ("ListObjectVersions",)  # whose first page is asked for again until it is empty
 
 
+@pytest.mark.parametrize("deployment", ["production", pytest.param("blog", marks=pytest.mark.long)], indirect=True)
 def test_pages_of_one_item_are_all_read(deployment, tmp_path, figure):
     aws, p = deployment.aws, deployment.p
     paged = world.connect(p, tmp_path / "paged").aws

@@ -199,8 +199,9 @@ class HalfDead(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("command", [("plan",), ("destroy", "--confirm", "registry")])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "command"), [(signal.SIGINT, ("plan",)), (signal.SIGTERM, ("destroy", "--confirm", "registry"))]
+)
 def test_an_interrupted_command_ends_soon_though_aws_is_silent(runbook, tmp_path, number, command):
     text = (paths.PARAMS / "blog.yml").read_text().replace("cloud: embedded", "cloud: aws")
     HalfDead.ASKED.clear(), HalfDead.ENDED.clear()
