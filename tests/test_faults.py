@@ -193,7 +193,7 @@ FOUND = {  # what had been wrong, tried always
 }
 
 
-EVERY = 400  # of the faults, one is in the sample; which one is left to chance
+EVERY = 1000  # of the faults, one is in the sample; which one is left to chance
 
 
 @pytest.mark.long
@@ -213,3 +213,23 @@ def test_a_sample_of_the_faults(deployment, figure):
 
     deployment.walk(lambda all_: [trial for trial in all_ if chosen(trial)])
     report(deployment, figure)
+
+
+WHOLE = ("ListObjectVersions",)  # whose first page is asked for again until it is empty
+
+
+@pytest.mark.parametrize("deployment", ["production", pytest.param("blog", marks=pytest.mark.long)], indirect=True)
+def test_pages_of_one_item_are_all_read(deployment, tmp_path, figure):
+    aws, p = deployment.aws, deployment.p
+    paged = world.connect(p, tmp_path / "paged").aws
+    pages = faults.Pages(paged)
+    for ways in ([step.ensure for step in plan.STEPS], [step.destroy for step in reversed(plan.STEPS)]):
+        wanted = faults.apart(lambda ways=ways: [[way(aws, p) for way in ways], inventory()][1])
+        for way in ways:
+            way(paged, p)
+        left = [line for line in difference(wanted, inventory()) if not EXPECTED.search(line)]
+        assert not left, left
+        assert not any(way(paged.read_only(), p) for way in ways)
+    assert not [asked for asked in pages.left if not asked.startswith(WHOLE)]
+    assert pages.count
+    figure("further pages of one item", pages.count)

@@ -1,4 +1,9 @@
+import contextlib
+import http.server
 import logging
+import socket
+import threading
+import time
 
 import boto3
 import pytest
@@ -9,6 +14,7 @@ import runbook
 from runbook import errors, local
 from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, SecretError, translate
 from runbook.secret import Secret
+from runbook.session import _was_done
 
 pytestmark = pytest.mark.moto
 
@@ -191,3 +197,81 @@ def test_a_permission_has_the_name_that_a_policy_has(aws, monkeypatch):
 def test_s3_tells_a_dead_login_by_a_bare_400():
     bare = ClientError({"Error": {"Code": "400", "Message": "Bad Request"}}, "HeadBucket")
     assert isinstance(translate(bare, "s3", "HeadBucket", "AWS"), Expired)
+
+
+@pytest.fixture
+def silent():
+    """Endpoints by what is wrong with them: nobody listens, nobody answers, nobody takes the connection."""
+    with socket.socket() as closed, socket.socket() as mute, socket.socket() as full, contextlib.ExitStack() as fillers:
+        for each in (closed, mute, full):
+            each.bind(("127.0.0.1", 0))
+        mute.listen(20)
+        full.listen(0)
+        for _ in range(2):  # Linux takes one more than the backlog, and drops what comes then
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        yield {
+            name: f"http://127.0.0.1:{each.getsockname()[1]}"
+            for name, each in {"closed": closed, "mute": mute, "full": full}.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("which", "least"), [("closed", 0), ("mute", 5), pytest.param("full", 3, marks=pytest.mark.long)]
+)
+def test_an_endpoint_that_is_not_there_is_told_within_15_seconds(p, account, monkeypatch, silent, figure, which, least):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", silent[which])
+    aws, started = runbook.connect(p, read_only=True), time.monotonic()
+    with pytest.raises(CloudError, match=f"sts GetCallerIdentity: no answer from {silent[which]}"):
+        aws.begin()
+    seconds = time.monotonic() - started
+    figure(f"seconds until an endpoint is told that is {which}", round(seconds, 1))
+    assert least <= seconds < 15  # a slow answer has its time
+
+
+def test_what_is_not_aws_is_one_sentence(p, account, monkeypatch):
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(403)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(CloudError, match="is not AWS"):
+            runbook.connect(p).begin()
+        server.shutdown()
+
+
+def test_a_connection_begins_once_and_says_whose_login_it_is(p, account):
+    with mock_aws():
+        aws, calls = runbook.connect(p), []
+        aws._session.events.register("before-call", lambda model, **_: calls.append(model.name))
+        assert aws.read_only().s3.list_buckets()["Buckets"] == aws.s3.list_buckets()["Buckets"] == []
+        assert aws.account == "123456789012"
+        assert calls == ["GetCallerIdentity", "ListBuckets"] * 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "message", "done"),
+    [
+        ("CreateRole", "EntityAlreadyExists", "Role with name x already exists.", True),
+        ("CreateSecurityGroup", "InvalidGroup.Duplicate", "m", True),
+        ("AddRoleToInstanceProfile", "LimitExceeded", "… InstanceSessionsPerInstanceProfile: 1", True),
+        ("CreateAccessKey", "LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2", False),
+        ("DeleteRole", "NoSuchEntity", "m", True),
+        ("DeleteRole", "DeleteConflict", "m", False),
+        ("PutRolePolicy", "NoSuchEntity", "m", False),
+        ("CreateService", "ClusterNotFoundException", "m", False),
+        ("DeleteRole", "AccessDenied", "m", False),
+    ],
+)  # fmt: skip
+def test_only_a_second_attempt_meets_its_own_work(operation, code, message, done):
+    for attempts in (0, 1):
+        answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"RetryAttempts": attempts}}
+        error = ClientError(answer, operation)
+        assert _was_done(error, translate(error, "iam", operation, "AWS")) == (done and attempts == 1)
