@@ -133,7 +133,8 @@ def pings(aws: AWS, instances: list[dict]) -> dict[str, str]:
 def check_port_22(aws: AWS, report: Report, *, instances: list[dict]) -> Report:
     """The report with a check that no security group of the instances lets everyone reach port 22."""
     ids = sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
-    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []
+    filters = [{"Name": "group-id", "Values": ids}]
+    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
     world = ", ".join(group["GroupName"] for group in groups if any(map(_is_open, group["IpPermissions"])))
     return report.check("port 22", not world, "closed to the world", world or "closed to the world")
 
@@ -186,7 +187,6 @@ def terminate(aws: AWS, p: Params, gone: list[dict], *, drain: bool = True) -> N
     """Terminate instances, and leave nothing of them in the cluster; with `drain`, once ECS has moved their tasks."""
     if not gone:
         return
-    require_cluster(aws, p)
     ids = {instance["InstanceId"] for instance in gone}
     if drain:
         _drain(aws, p, ids)
