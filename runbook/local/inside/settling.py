@@ -1,12 +1,14 @@
 """What AWS knows only a while after it was made: here the same, for a short while."""
 
 import datetime
+import os
 import time
 from collections.abc import Iterable
 
 from moto.core.utils import utcnow
 
-SECONDS = 0.5  # on AWS seconds to minutes: "I made a change, and the change isn't immediately visible" (IAM guide)
+# On AWS seconds to minutes: IAM user guide, "Changes that I make are not always immediately visible".
+SECONDS = float(os.environ.get("RUNBOOK_SETTLING_SECONDS", "0.5"))
 
 _kept: dict[tuple[str, str], float] = {}
 
