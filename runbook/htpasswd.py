@@ -112,9 +112,11 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
     new = {user: old[user] if user in kept else _hash(p, password(aws, p, user)) for user in sorted(p.users)}
     if new != old:
         content = Secret("\n".join(f"{user}:{line.reveal()}" for user, line in new.items()))
-        write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+        version = write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+    else:
+        version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
     if _on_nodes(p):
-        _deliver(aws, p, len(new))
+        _deliver(aws, p, version, len(new))
     for user in set(_generated(aws, p, old)) - set(wanted["Generated"]):
         destroy_secret(aws, p, p.password_secret(user))
     return report.changes.done
@@ -170,9 +172,8 @@ def _file(p: Params) -> str:
     return f"{p.auth_folder}/htpasswd" if _on_nodes(p) else f"{config.HTPASSWD_PATH} in each task"
 
 
-def _deliver(aws: AWS, p: Params, count: int) -> None:
+def _deliver(aws: AWS, p: Params, version: str, count: int) -> None:
     """Send the file to the nodes that lack this version, and mark those that have it. StepFailed if one has not."""
-    version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
     lacking = [node for node in running_nodes(aws, p) if _state(p, node, version) != "current"]
     if not lacking:
         return

@@ -166,7 +166,7 @@ def test_the_embedded_cloud_sees_no_aws_setting_of_the_caller(monkeypatch, tmp_p
     monkeypatch.setattr(local, "running", lambda: cloud)
     aws = runbook.connect(runbook.load("blog"))
     assert aws.s3.meta.endpoint_url == aws.sts.meta.endpoint_url == cloud.endpoint
-    assert aws.sts.meta.config.retries["total_max_attempts"] == 5
+    assert aws.sts.meta.config.retries["total_max_attempts"] == 8
     assert aws.region == "eu-central-1"
 
 
