@@ -74,7 +74,11 @@ def dump(aws):
         ],
         "certificates": [c["DomainName"] for c in aws.acm.all("list_certificates", "CertificateSummaryList")],
         "records": records,
-        "parameters": [each["Name"] for each in aws.ssm.all("describe_parameters", "Parameters")],
+        "parameters": [
+            each["Name"]
+            for each in aws.ssm.all("describe_parameters", "Parameters")
+            if not each["Name"].startswith("/aws/")  # AWS's own, which moto has from the first time they are asked for
+        ],
     }
 
 

@@ -94,7 +94,8 @@ class Authority:
 
     def _write_leaf(self, folder: Path, name: str, wanted: list[x509.GeneralName], days: int) -> None:
         leaf = self._leaf(name, wanted, days)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         write_secret(folder / "privkey.pem", leaf.key)
         _write(folder / "cert.pem", leaf.certificate)
         _write(folder / "chain.pem", leaf.chain)
