@@ -17,6 +17,7 @@ from botocore.config import Config
 from . import web
 from .errors import BOTOCORE, AwsError, CloudError, ReadOnly, translate
 from .params import Params
+from .secret import Secret
 
 _CONFIG = {
     "retries": {"mode": "standard", "total_max_attempts": 5},
@@ -95,6 +96,11 @@ class AWS:
     def read_only(self) -> "AWS":
         """The same connection, in which every call that is not a read raises ReadOnly."""
         return self if self.is_read_only else AWS(self._session, self._options, self._where, self._route, True)
+
+    def as_key(self, key_id: str, key: Secret) -> "AWS":
+        """The same connection as the owner of an access key. It only reads."""
+        own = {"aws_access_key_id": key_id, "aws_secret_access_key": key.reveal()}
+        return AWS(self._session, self._options | own, self._where, self._route, True)
 
     def http(self) -> requests.Session:
         """HTTP as a client of the registry speaks it: true names, verified certificates, nothing from the
