@@ -61,7 +61,8 @@ def ensure_key(aws: AWS, p: Params, *, since: due.Given = None) -> Changes:
     require_service(aws, p)
     access_key.drop_lost_keys(aws, p)
     if not _is_new(aws, p, since):
-        _retire(aws, p)  # of an earlier rotation: a user has at most two keys
+        if len(access_key.keys(aws, p)) > 1:
+            _retire(aws, p)  # of an earlier rotation: a user has at most two keys
         access_key.make_key(aws, p)
     _retire(aws, p)
     return report.changes.done
