@@ -1,28 +1,19 @@
 """Everything of a deployment that grows old: how old it is, what is due, and the step that renews it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from . import certificate_renewal, due, http_secret_rotation, key_rotation, password_rotation
 from .params import Params
 from .report import Changes, Document, Report
 from .session import AWS
 
-
-class Thing(NamedTuple):
-    """What can be renewed, by the name that the command line has for it."""
-
-    name: str
-    ensure: Callable[..., Changes]
-    verify: Callable[..., Report]
-
-
-SECRETS = (
-    Thing("key", key_rotation.ensure_key, key_rotation.verify_key),
-    Thing("http-secret", http_secret_rotation.ensure_http_secret, http_secret_rotation.verify_http_secret),
-    Thing("passwords", password_rotation.ensure_passwords, password_rotation.verify_passwords),
-)
-CERTIFICATE = Thing("certificate", certificate_renewal.ensure_renewal, certificate_renewal.verify_renewal)
+# By the names that the command line has for them; each takes `since`, but for the certificate.
+STEPS: dict[str, Callable[..., Changes]] = {
+    "key": key_rotation.ensure_key,
+    "http-secret": http_secret_rotation.ensure_http_secret,
+    "passwords": password_rotation.ensure_passwords,
+    "certificate": certificate_renewal.ensure_renewal,
+}
 
 
 def want_ages(p: Params) -> Document:
