@@ -80,12 +80,13 @@ def _cloud(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import clients, headless, plan
+    from . import clients, headless, lease, plan
 
     p = load(options.params)
     aws = plan.start(p)
     note = plan.emulated(p)
-    folder, results = headless.run(p, note=note)
+    with lease.hold(aws, p) as held:
+        folder, results = headless.run(p, note=note, held=held)
     print(f"\nreport    {folder}/report.md")
     if note:
         print(f"emulated  {note}")

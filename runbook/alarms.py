@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import target_group
+from . import lease, target_group
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -55,6 +55,7 @@ def find_alarms(aws: AWS, p: Params) -> Document | None:
     return Document({name: _found(alarm, names) for name, alarm in _described(aws, p).items()}) or None
 
 
+@lease.exclusive
 def ensure_alarms(aws: AWS, p: Params) -> Changes:
     """Write each alarm that is missing or differs. StepFailed without the balancer, or without the topic."""
     wanted = want_alarms(p)
@@ -85,6 +86,7 @@ def verify_alarms(aws: AWS, p: Params) -> Report:
     return report
 
 
+@lease.exclusive
 def destroy_alarms(aws: AWS, p: Params) -> Changes:
     """Delete those that are there."""
     found = sorted(_described(aws, p)) if p.alarms else []

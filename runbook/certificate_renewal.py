@@ -8,7 +8,7 @@ import datetime
 
 from cryptography import x509
 
-from . import acm, balancer, certificate
+from . import acm, balancer, certificate, lease
 from .errors import StepFailed
 from .params import Params
 from .registry_api import NoAnswer, served
@@ -40,6 +40,7 @@ def find_renewal(aws: AWS, p: Params) -> Document | None:
     return Document(Domain=p.domain, Left=words, Served=_seen(aws, p), Renewal=_state(aws, p, found))
 
 
+@lease.exclusive
 def ensure_renewal(aws: AWS, p: Params) -> Changes:
     """Import the folder's files if ACM has others, and wait until clients are shown them; for one that was requested,
     put back the record that ACM renews it by.

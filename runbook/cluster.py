@@ -1,6 +1,6 @@
 """The ECS cluster, to which the nodes belong and in which the service runs."""
 
-from . import wait
+from . import lease, wait
 from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -37,6 +37,7 @@ def find_cluster(aws: AWS, p: Params) -> Document | None:
     return Document(clusterName=found[0]["clusterName"], status=found[0]["status"], **settings)
 
 
+@lease.exclusive
 def ensure_cluster(aws: AWS, p: Params) -> Changes:
     """Create the cluster, and before it the role that an account's first use of ECS needs."""
     report = verify_cluster(aws, p)
@@ -52,6 +53,7 @@ def verify_cluster(aws: AWS, p: Params) -> Report:
     return compare(f"ECS cluster {p.cluster_name}", want_cluster(p), find_cluster(aws, p))
 
 
+@lease.exclusive
 def destroy_cluster(aws: AWS, p: Params) -> Changes:
     """Delete the cluster; waits up to two minutes for services and nodes that are just going away."""
     found = find_cluster(aws, p)

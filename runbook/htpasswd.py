@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from passlib.hash import bcrypt
 
-from . import config, secret, ssm
+from . import config, lease, secret, ssm
 from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -87,6 +87,7 @@ def find_users(aws: AWS, p: Params) -> Document | None:
     return users
 
 
+@lease.exclusive
 def ensure_users(aws: AWS, p: Params, *, ask: bool = False, passwords: Mapping[str, Secret] | None = None) -> Changes:
     """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file to the nodes.
 
@@ -129,6 +130,7 @@ def verify_users(aws: AWS, p: Params) -> Report:
     return compare(TITLE, want_users(p, nodes=_nodes(aws, p)), find_users(aws, p))
 
 
+@lease.exclusive
 def destroy_users(aws: AWS, p: Params) -> Changes:
     """Delete the lines and every generated password; the files go with the nodes, or with the tasks."""
     generated = _generated(aws, p, _lines(aws, p))

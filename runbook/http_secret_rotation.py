@@ -7,7 +7,7 @@ request is touched. https://github.com/distribution/distribution/blob/v2.8.3/reg
 
 import datetime
 
-from . import due, turnover
+from . import due, lease, turnover
 from .params import Params
 from .report import Changes, Document, Report, compare
 from .secret import generate
@@ -26,6 +26,7 @@ def find_http_secret(aws: AWS, p: Params, since: due.Since) -> Document | None:
     return Document(Made=due.told(when, since), Tasks=turnover.find_tasks(aws, p)) if when else None
 
 
+@lease.exclusive
 def ensure_http_secret(aws: AWS, p: Params, *, since: due.Given = None) -> Changes:
     """Make a new secret if this one was made before `since`, give it to new tasks, and prove that they work."""
     since = due.since(aws, p, since)

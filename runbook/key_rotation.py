@@ -7,7 +7,7 @@ import datetime
 import json
 import time
 
-from . import access_key, due, rollout
+from . import access_key, due, lease, rollout
 from .errors import Denied, Expired, RunbookError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare
@@ -45,6 +45,7 @@ def find_key(aws: AWS, p: Params, since: due.Since) -> Document | None:
     )
 
 
+@lease.exclusive
 def ensure_key(aws: AWS, p: Params, *, since: due.Given = None) -> Changes:
     """Rotate the key if it was made before `since`, and complete a rotation that was begun.
 

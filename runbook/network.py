@@ -3,7 +3,7 @@
 import ipaddress
 from typing import NamedTuple
 
-from . import vpc, wait
+from . import lease, vpc, wait
 from .errors import AwsError
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -50,6 +50,7 @@ def find_groups(aws: AWS, p: Params) -> Document | None:
     return _in_words({name: _rules(aws, group) for name, group in _groups(aws, p).items() if group}) or None
 
 
+@lease.exclusive
 def ensure_groups(aws: AWS, p: Params) -> Changes:
     """Create the groups, authorise the missing rules, revoke the extra ones."""
     report = verify_groups(aws, p)
@@ -76,6 +77,7 @@ def verify_groups(aws: AWS, p: Params) -> Report:
     return compare("security groups", want_groups(p), find_groups(aws, p))
 
 
+@lease.exclusive
 def destroy_groups(aws: AWS, p: Params) -> Changes:
     """Delete them, first the rules by which they name each other. Waits up to 15 minutes until nothing uses them."""
     groups = {name: group for name, group in _groups(aws, p).items() if group}

@@ -8,7 +8,7 @@ To be without that moment, add a second user in notebook 10, move the clients to
 
 import datetime
 
-from . import due, htpasswd, secretsmanager, service, turnover
+from . import due, htpasswd, lease, secretsmanager, service, turnover
 from .errors import StepFailed
 from .params import Params
 from .registry_api import Anew, Client, NoAnswer, said
@@ -37,6 +37,7 @@ def find_passwords(aws: AWS, p: Params, since: due.Since) -> Document:
     )
 
 
+@lease.exclusive
 def ensure_passwords(aws: AWS, p: Params, *, since: due.Given = None) -> Changes:
     """Rotate the generated passwords that were made before `since`.
 

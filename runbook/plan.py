@@ -14,6 +14,7 @@ from . import (
     former,
     htpasswd,
     identity,
+    lease,
     network,
     nodes,
     scaling,
@@ -164,6 +165,7 @@ def inventory(aws: AWS, p: Params) -> Report:
     return report
 
 
+@lease.exclusive
 def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = False) -> Changes:
     """Take the deployment away. Outside the embedded cloud `confirm` must be its name. The bucket goes last and
     stays while it holds images, unless `images`."""

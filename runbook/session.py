@@ -67,6 +67,7 @@ class AWS:
     def __init__(self, session: boto3.Session, options: dict[str, Any], where: str, route: Any, read_only: bool):
         self._session, self._options, self._where, self._route = session, options, where, route
         self.is_read_only = read_only
+        self.leases: dict[str, Any] = {}  # of the deployments that this connection changes now, by name
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
 
@@ -79,10 +80,15 @@ class AWS:
                     client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
-                if self.is_read_only:
-                    client.meta.events.register_first("before-call", _refuse_writes)
+                guard = _refuse_writes if self.is_read_only else self._check_leases
+                client.meta.events.register_first("before-call", guard)
                 self._clients[service] = Client(client, self._where)
             return self._clients[service]
+
+    def _check_leases(self, model: Any, **_: Any) -> None:
+        if not model.name.startswith(_READS):
+            for lease in list(self.leases.values()):
+                lease.check()
 
     @property
     def region(self) -> str:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from . import lease
 from .errors import AwsError, Denied, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed, kept
@@ -75,6 +76,7 @@ def find_bucket(aws: AWS, p: Params) -> Document | None:
     return found
 
 
+@lease.exclusive
 def ensure_bucket(aws: AWS, p: Params) -> Changes:
     """Create the bucket, and set what differs. A bucket cannot change its region: StepFailed."""
     wanted, found = want_bucket(p), find_bucket(aws, p)
@@ -118,6 +120,7 @@ def verify_bucket(aws: AWS, p: Params) -> Report:
     return compare(_title(p), want_bucket(p), find_bucket(aws, p))
 
 
+@lease.exclusive
 def destroy_bucket(aws: AWS, p: Params, *, images: bool = False) -> Changes:
     """Delete the bucket; with anything in it only if `images`, else it is kept and the row says so."""
     if find_bucket(aws, p) is None:
