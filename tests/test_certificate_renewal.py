@@ -17,9 +17,8 @@ from runbook.registry_api import NoAnswer
 
 pytestmark = pytest.mark.moto
 
-KEYS = {
-    size: [rsa.generate_private_key(public_exponent=65537, key_size=size) for _ in range(2)] for size in (2048, 3072)
-}
+SIZES = (2048, 3072)
+KEYS = {size: [rsa.generate_private_key(public_exponent=65537, key_size=size) for _ in range(2)] for size in SIZES}
 
 
 class Certbot:
