@@ -294,7 +294,7 @@ def rotation(p: Params) -> Prose:
 **The key.** A second key is made, tried at S3, stored, and given to new tasks; a push and a pull through the balancer
 prove it. Then the old key is made inactive, the proof is repeated, and only then the old key is deleted. If the proof
 fails, the old key is active again."""
-    secret = """\
+    signs = """\
 **The `http.secret`** signs what a client sends back between two requests of one upload, and a registry knows one secret
 only."""
     if not p.scales:
@@ -303,7 +303,7 @@ only."""
             f"""\
 {key}
 
-{secret} An upload that is under way is begun again: docker does so by itself, skopeo with `--retry-times`.
+{signs} An upload that is under way is begun again: docker does so by itself, skopeo with `--retry-times`.
 
 **Passwords.** An htpasswd file has one line a user: the old password ends in the moment in which the new one begins.
 Until then the new one waits in Secrets Manager beside the old one. Where the users stand in a file on the node, nothing
@@ -321,7 +321,7 @@ each, and requests in the gap fail (a second or less on the embedded cloud, some
         f"""\
 {key}
 
-{secret} While new tasks take over from old ones, an upload that goes from one to the other is refused with
+{signs} While new tasks take over from old ones, an upload that goes from one to the other is refused with
 `BLOB_UPLOAD_INVALID` and must be begun again: docker does so by itself, skopeo with `--retry-times`. All other requests
 are answered. Do it when few people push.
 
