@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument("--since", metavar="TIME", help="what was made before it (now); the same completes a rotation")
     password = with_params(command("password", _password, "print one user's password, for a pipe into docker login"))
     password.add_argument("user")
+    with_params(command("policy", _policy, "the IAM policies that a login needs for these params, and no more"))
     command("params", _describe, "every key of a params file, its type, default and meaning")
     return parser
 
@@ -80,10 +81,11 @@ def _cloud(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import clients, headless, lease, plan
+    from . import clients, headless, lease, plan, preflight
 
     p = load(options.params)
     aws = plan.start(p)
+    preflight.preflight(aws, p, headless=True).require()
     note = plan.emulated(p)
     with lease.hold(aws, p) as held:
         folder, results = headless.run(p, note=note, held=held)
@@ -98,12 +100,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from . import plan
+    from . import plan, preflight
     from .session import connect
 
     p = load(options.params)
-    found = plan.changes(connect(p, read_only=True), p)
+    aws = connect(p, read_only=True)
+    verified = plan.verify(aws, p)
+    found = verified.changes
     print(found if found else f"{p.title}: nothing to change")
+    if p.cloud == "aws":  # to the embedded cloud a run brings what it needs
+        (preflight.brought(aws, p) + preflight.names(verified)).require()
     return EXIT_CHANGES if found else 0
 
 
@@ -156,6 +162,13 @@ def _password(options: argparse.Namespace) -> int:
     if sys.stdout.isatty():
         raise ParamsError("the password is not shown on a terminal; pipe it, for example into docker login")
     print(htpasswd.password(connect(p, read_only=True), p, options.user).reveal())
+    return 0
+
+
+def _policy(options: argparse.Namespace) -> int:
+    from .deployer_policy import want_policies
+
+    print(want_policies(load(options.params)))
     return 0
 
 

@@ -22,7 +22,8 @@ def want_user(p: Params) -> Document:
 
 def find_user(aws: AWS, p: Params) -> Document | None:
     """The user in the same words; its key is told by where it is, never by its id."""
-    if aws.iam.find("get_user", _ABSENT, UserName=p.user_name) is None:
+    user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), stored_id(aws, p)
+    if user is None:
         return None
     if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all(
         "list_user_tags", "Tags", UserName=p.user_name
@@ -32,7 +33,7 @@ def find_user(aws: AWS, p: Params) -> Document | None:
     return Document(
         UserName=p.user_name,
         Policy=inline["PolicyDocument"] if inline else None,
-        AccessKey=_told(aws, p),
+        AccessKey=_told(aws, p, stored),
     )
 
 
@@ -148,9 +149,9 @@ def _make_key(aws: AWS, p: Params) -> tuple[str, Secret]:
     return key["AccessKeyId"], Secret(json.dumps(both))
 
 
-def _told(aws: AWS, p: Params) -> str:
+def _told(aws: AWS, p: Params, stored: str | None) -> str:
     """A key that was stored before and is there yet is no difference: notebook 11 tells of it."""
-    stored, found = stored_id(aws, p), keys(aws, p)
+    found = keys(aws, p)
     if stored not in found:
         return "not stored"
     if found[stored]["Status"] == "Inactive":

@@ -11,6 +11,7 @@ from .wait import wait
 
 RSA = "RSA, 2048 bits or more"
 DAYS_LEFT = 14  # certbot renews 30 days before the end, ACM earlier; less means that the renewal does not work
+ENDED = "ended"
 VALID = f"at least {DAYS_LEFT} days"
 # Beyond these states there is no way back: https://docs.aws.amazon.com/acm/latest/userguide/troubleshooting.html
 DEAD = ("FAILED", "VALIDATION_TIMED_OUT", "EXPIRED", "REVOKED", "INACTIVE")
@@ -40,7 +41,12 @@ def find(aws: AWS, p: Params) -> dict | None:
         if p.certificate.split(":")[3] != p.region:
             return None
         return described(aws, p.certificate)
-    fitting = [each for each in imported(aws, p) if covers(names(each), p.domain)]
+    return newest(imported(aws, p), p)
+
+
+def newest(found: list[dict], p: Params) -> dict | None:
+    """Of imported certificates the one that was imported last for the domain."""
+    fitting = [each for each in found if covers(names(each), p.domain)]
     return max(fitting, key=lambda each: (str(each["ImportedAt"]), each["CertificateArn"]), default=None)
 
 
@@ -130,5 +136,5 @@ def valid(until: datetime.datetime | None) -> str:
         return "not issued"
     left = until - datetime.datetime.now(datetime.UTC)
     if left < datetime.timedelta(0):
-        return "ended"
+        return ENDED
     return VALID if left >= datetime.timedelta(days=DAYS_LEFT) else f"less than {DAYS_LEFT} days"

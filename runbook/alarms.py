@@ -63,7 +63,7 @@ def ensure_alarms(aws: AWS, p: Params) -> Changes:
     report = compare(_TITLE, wanted, found)
     if report:
         return report.changes.done
-    _require_topic(aws, p)
+    require_topic(aws, p)
     names = {name: value for value, name in _dimension_names(aws, p).items()}
     if f"target group {p.target_group_name}" not in names:
         raise StepFailed(
@@ -153,7 +153,8 @@ def _dimension_names(aws: AWS, p: Params) -> dict[str, str]:
     return names
 
 
-def _require_topic(aws: AWS, p: Params) -> None:
+def require_topic(aws: AWS, p: Params) -> None:
+    """StepFailed when the topic that the params name is not there, or in another region."""
     if p.alarms_to is None:
         return
     region = p.alarms_to.split(":")[3]

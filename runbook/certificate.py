@@ -24,6 +24,12 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     return _kind(p).ensure_certificate(aws, p)
 
 
+def require_brought(aws: AWS, p: Params) -> None:
+    """StepFailed when the files, or the certificate that the params name, cannot serve the domain."""
+    if p.certificate != "request":
+        imported_certificate.require_brought(aws, p)
+
+
 def verify_certificate(aws: AWS, p: Params) -> Report:
     """Wanted against found, and that it does not end soon."""
     return _kind(p).verify_certificate(aws, p)

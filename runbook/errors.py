@@ -3,7 +3,7 @@
 RunbookError
 ├── ParamsError            the params file is wrong; nothing was called
 ├── CloudError             the cloud cannot be reached, or the embedded cloud cannot run here
-├── SecretError            a secret is not where its reference says
+├── SecretError            a secret is not where its reference says, or would be written down
 ├── AwsError               AWS answered with an error; `.code` is AWS's own
 │   ├── Denied             … because the caller may not do this (never read as "absent")
 │   └── Expired            … because the caller's credentials are no longer valid
@@ -13,6 +13,9 @@ RunbookError
 ├── VerificationFailed     a report has a check that is not ok; `.report` is that report
 └── TimedOut               what was waited for did not come; the sentence carries the last thing seen
 """
+
+import re
+from collections.abc import Sequence
 
 import botocore.exceptions as botocore
 
@@ -53,7 +56,10 @@ class AwsError(RunbookError):
 
 class Denied(AwsError):
     def advice(self) -> str:
-        return f"; the caller needs the permission {self.service}:{self.operation} on it"
+        """AWS names the action, which may be another than the operation: iam:PassRole, s3:ListBucketVersions."""
+        named = re.search(r"not authorized to perform: (\S+) on resource: (\S+)", self.message)
+        permission = f"{named[1]} on {named[2]}" if named else f"{self.service}:{self.operation} on it"
+        return f"; the caller needs the permission {permission}"
 
 
 class Expired(AwsError):
@@ -93,19 +99,25 @@ _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidC
 _EXPIRED |= {"UnrecognizedClientException", "AuthFailure", "InvalidAccessKeyId", "TokenRefreshRequired"}
 
 
-def translate(error: Exception, service: str, operation: str, where: str) -> RunbookError:
-    """The one place where botocore's exceptions become ours. `where` is the endpoint, in words."""
+def translate(error: Exception, service: str, operation: str, where: str, secrets: Sequence[str] = ()) -> RunbookError:
+    """The one place where botocore's exceptions become ours. `where` is the endpoint, in words.
+
+    What was sent in secret is left out where AWS or botocore quotes it ("Value '…' at 'secretString' failed to
+    satisfy constraint").
+    """
     if isinstance(error, RunbookError):
         return error
     if isinstance(error, botocore.ClientError):
         detail = error.response.get("Error", {})
-        code, message = str(detail.get("Code", "Unknown")), detail.get("Message", "")
+        code, message = str(detail.get("Code", "Unknown")), _without(secrets, detail.get("Message", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if (service, operation, code) == ("s3", "HeadBucket", "400"):  # its answer has no body to say why
             code, message = "ExpiredToken", "the login is expired, or not valid in this region"
         kind = Denied if code in _DENIED else Expired if code in _EXPIRED else AwsError
         return kind(service, operation, code, message, status)
-    if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
+    if isinstance(error, botocore.PartialCredentialsError):
+        return CloudError(f"half an AWS login: {error}; set both, or neither and log in (aws sso login), then again")
+    if isinstance(error, botocore.NoCredentialsError):
         return CloudError("no AWS credentials found: log in first (aws sso login, or AWS_PROFILE), then again")
     if isinstance(error, botocore.ProfileNotFound):
         return CloudError(f"{error}: name a profile that exists in AWS_PROFILE, or unset it")
@@ -114,8 +126,14 @@ def translate(error: Exception, service: str, operation: str, where: str) -> Run
     if isinstance(error, botocore.ConnectionError | botocore.HTTPClientError):
         return CloudError(f"{service} {operation}: no answer from {where} ({type(error).__name__})")
     if isinstance(error, botocore.ParamValidationError):
-        return StepFailed(f"{service} {operation}: {' '.join(str(error).split())}")
-    return CloudError(f"{service} {operation}: {type(error).__name__}: {error}")
+        return StepFailed(f"{service} {operation}: {' '.join(_without(secrets, str(error)).split())}")
+    return CloudError(f"{service} {operation}: {type(error).__name__}: {_without(secrets, str(error))}")
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "(secret)")
+    return text
 
 
 BOTOCORE = (botocore.BotoCoreError, botocore.ClientError)

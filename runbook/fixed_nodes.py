@@ -3,6 +3,7 @@
 import base64
 
 from . import instances, launching, node_role, vpc, wait
+from .errors import AwsError
 from .instances import membership, name_of, node_name, state
 from .launching import metadata, metadata_words
 from .params import Params
@@ -91,7 +92,7 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
 
 def verify_nodes(aws: AWS, p: Params) -> Report:
     """Each node against what is wanted, its role, and that port 22 is closed to the world."""
-    found = find_nodes(aws, p)
+    found, role = find_nodes(aws, p), node_role.verify(aws, p)
     report = compare("nodes", want_nodes(p), found)
     if found is None:
         return report
@@ -99,7 +100,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
         if name != "surplus" and (wrong := _unchangeable(p, name, found[name])):
             seen = f"one whose {' and '.join(wrong)} cannot be changed while it runs"
             report = report.check(f"{name}.instance", False, "a new one in its place, then notebook 03 again", seen)
-    report += node_role.verify(aws, p)
+    report += role
     return instances.check_port_22(aws, report, instances=instances.read(aws, p).live)
 
 
@@ -146,11 +147,21 @@ def _stopped(aws: AWS, p: Params, name: str) -> tuple[bool | None, str]:
 
 def _associate_profile(aws: AWS, p: Params, instance: dict) -> None:
     found, profile = _associations(aws, [instance]).get(instance["InstanceId"]), {"Name": p.node_role}
-    if found:
-        association = found["AssociationId"]
-        aws.ec2.replace_iam_instance_profile_association(AssociationId=association, IamInstanceProfile=profile)
-    else:
-        aws.ec2.associate_iam_instance_profile(InstanceId=instance["InstanceId"], IamInstanceProfile=profile)
+
+    def associate() -> tuple[bool | None, str]:
+        try:
+            if found:
+                association = found["AssociationId"]
+                aws.ec2.replace_iam_instance_profile_association(AssociationId=association, IamInstanceProfile=profile)
+            else:
+                aws.ec2.associate_iam_instance_profile(InstanceId=instance["InstanceId"], IamInstanceProfile=profile)
+        except AwsError as error:
+            if launching.is_profile_unknown(error):
+                return None, "EC2 does not know the new instance profile yet"
+            raise
+        return True, "associated"
+
+    wait.wait(name_of(instance), associate, timeout=launching.PROFILE_SECONDS, every=3)
 
 
 def _associations(aws: AWS, live: list[dict]) -> dict[str, dict]:

@@ -38,9 +38,12 @@ def records(aws: AWS, zone: str, *, name: str) -> list[dict]:
 def submit(aws: AWS, zone: str, *, changes: list[tuple[str, dict]]) -> None:
     """One batch, of which Route 53 does all or nothing; then wait until it is in sync (about a minute)."""
     batch = {"Changes": [{"Action": action, "ResourceRecordSet": record} for action, record in changes]}
-    change = aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)["ChangeInfo"]["Id"]
+    answer = aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
 
     def look():
+        if not answer:
+            return True, "made, the answer was lost"
+        change = answer["ChangeInfo"]["Id"]
         status = aws.route53.get_change(Id=change)["ChangeInfo"]["Status"]
         return (True if status == "INSYNC" else None), status
 

@@ -21,7 +21,7 @@ from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .running import Node, running_nodes
-from .secret import Login, Secret
+from .secret import Login, Secret, sealed
 from .secretsmanager import destroy_secret, find_secret, read_secret, write_secret
 from .session import AWS
 from .wait import wait
@@ -116,10 +116,12 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False, passwords: Mapping[s
     made = {user: _hash(p, given.get(user) or password(aws, p, user)) for user in p.users if user not in kept}
     new = {user: made.get(user) or old[user] for user in sorted(p.users)}
     if new != old:
-        content = Secret("\n".join(f"{user}:{line}" for user, line in new.items()))
-        write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+        content = Secret("\n".join(f"{user}:{line.reveal()}" for user, line in new.items()))
+        version = write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+    else:
+        version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
     if _on_nodes(p):
-        _deliver(aws, p, len(new))
+        _deliver(aws, p, version, len(new))
     for user in set(_generated(aws, p, old)) - set(wanted["Generated"]):
         destroy_secret(aws, p, p.password_secret(user))
     return report.changes.done
@@ -175,9 +177,8 @@ def _file(p: Params) -> str:
     return f"{p.auth_folder}/htpasswd" if _on_nodes(p) else f"{config.HTPASSWD_PATH} in each task"
 
 
-def _deliver(aws: AWS, p: Params, count: int) -> None:
+def _deliver(aws: AWS, p: Params, version: str, count: int) -> None:
     """Send the file to the nodes that lack this version, and mark those that have it. StepFailed if one has not."""
-    version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
     lacking = [node for node in running_nodes(aws, p) if _state(p, node, version) != "current"]
     if not lacking:
         return
@@ -206,24 +207,26 @@ def _state(p: Params, node: Node, version: str | None) -> str:
     return "missing" if delivered is None else "current" if delivered == version else "older version"
 
 
-def _lines(aws: AWS, p: Params) -> dict[str, str]:
+def _lines(aws: AWS, p: Params) -> dict[str, Secret]:
+    """User → hash, which is a secret, too: whoever has it can guess at it."""
     content = read_secret(aws, p, p.htpasswd_secret)
     if content is None:
         return {}
     parts = [line.partition(":") for line in content.reveal().splitlines()]
-    return {user if colon else _NO_USER: rest for user, colon, rest in parts}
+    return {user if colon else _NO_USER: Secret(rest) for user, colon, rest in parts}
 
 
-def _seen(aws: AWS, p: Params, user: str, line: str) -> dict[str, object]:
+def _seen(aws: AWS, p: Params, user: str, line: Secret) -> dict[str, object]:
     """Of one line: the source of its password, and the cost."""
     try:
-        cost = bcrypt.from_string(line).rounds
+        with sealed():
+            cost = bcrypt.from_string(line.reveal()).rounds
     except ValueError:
         return {"Password": "not a bcrypt line", "Cost": None}
     return {"Password": _source(aws, p, user, line), "Cost": cost}
 
 
-def _source(aws: AWS, p: Params, user: str, line: str) -> str:
+def _source(aws: AWS, p: Params, user: str, line: Secret) -> str:
     source = p.users.get(user, "no longer a user")
     if user not in p.users or source == "prompt":
         return source
@@ -231,17 +234,21 @@ def _source(aws: AWS, p: Params, user: str, line: str) -> str:
         known = password(aws, p, user)
     except SecretError:
         return "cannot be compared here"
-    return source if bcrypt.verify(known.reveal(), line) else "another password"
+    with sealed():
+        return source if bcrypt.verify(known.reveal(), line.reveal()) else "another password"
 
 
-def _fits(p: Params, text: Secret, line: str) -> bool:
+def _fits(p: Params, text: Secret, line: Secret) -> bool:
     try:
-        return bcrypt.from_string(line).rounds == p.bcrypt_cost and bcrypt.verify(text.reveal(), line)
+        with sealed():
+            return bcrypt.from_string(line.reveal()).rounds == p.bcrypt_cost and bcrypt.verify(
+                text.reveal(), line.reveal()
+            )
     except ValueError:
         return False
 
 
-def _generated(aws: AWS, p: Params, lines: dict[str, str]) -> list[str]:
+def _generated(aws: AWS, p: Params, lines: dict[str, Secret]) -> list[str]:
     """Users who have a generated password, also those who are users no longer.
 
     The list of secrets may lag behind by minutes, so each name is looked at by itself:
@@ -268,6 +275,8 @@ def _usable(user: str, found: Secret) -> Secret:
     wrong = (
         "is empty"
         if not text
+        else "has bytes in it that are not UTF-8"
+        if any("\ud800" <= letter <= "\udfff" for letter in text)  # what Python makes of those in the environment
         else f"has more than {LONGEST} bytes, of which bcrypt would look at the first {LONGEST} only"
         if len(text.encode()) > LONGEST
         else "has a line break or a NUL in it (a file's last line break, perhaps)"
@@ -281,8 +290,9 @@ def _usable(user: str, found: Secret) -> Secret:
     return found
 
 
-def _hash(p: Params, text: Secret) -> str:
-    return bcrypt.using(ident="2y", rounds=p.bcrypt_cost, truncate_error=True).hash(text.reveal())
+def _hash(p: Params, text: Secret) -> Secret:
+    with sealed():
+        return Secret(bcrypt.using(ident="2y", rounds=p.bcrypt_cost, truncate_error=True).hash(text.reveal()))
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """A new http.secret for all registries. It signs the state of an upload between two of its requests, nothing else.
 
 A registry knows one secret only. While new tasks take over from old ones, an upload that goes from one to the other
-is answered 404 BLOB_UPLOAD_INVALID: docker begins the layer again by itself, skopeo with --retry-times. No other
-request is touched. https://github.com/distribution/distribution/blob/v2.8.3/registry/handlers/hmac.go
+is answered 404 BLOB_UPLOAD_INVALID: docker begins the layer again by itself, with skopeo (1.9) one pushes again. No
+other request is touched. https://github.com/distribution/distribution/blob/v2.8.3/registry/handlers/hmac.go
 """
 
 import datetime

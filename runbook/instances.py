@@ -217,7 +217,7 @@ def _run(aws: AWS, request: dict) -> tuple[bool | None, str]:
     try:
         aws.ec2.run_instances(**request)
     except AwsError as error:
-        if error.code == "InvalidParameterValue" and any(text in error.message for text in launching.PROFILE_UNKNOWN):
+        if launching.is_profile_unknown(error):
             return None, "EC2 does not know the new instance profile yet"
         raise
     return True, "launched"

@@ -303,7 +303,7 @@ only."""
             f"""\
 {key}
 
-{signs} An upload that is under way is begun again: docker does so by itself, skopeo with `--retry-times`.
+{signs} An upload that is under way is begun again: docker does so by itself, with skopeo one pushes again.
 
 **Passwords.** An htpasswd file has one line a user: the old password ends in the moment in which the new one begins.
 Until then the new one waits in Secrets Manager beside the old one. Where the users stand in a file on the node, nothing
@@ -322,7 +322,7 @@ each, and requests in the gap fail (a second or less on the embedded cloud, some
 {key}
 
 {signs} While new tasks take over from old ones, an upload that goes from one to the other is refused with
-`BLOB_UPLOAD_INVALID` and must be begun again: docker does so by itself, skopeo with `--retry-times`. All other requests
+`BLOB_UPLOAD_INVALID` and must be begun again: docker does so by itself, with skopeo one pushes again. All other requests
 are answered. Do it when few people push.
 
 **Passwords.** An htpasswd file has one line a user, so while new tasks take over, the old password works at the old

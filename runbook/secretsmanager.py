@@ -52,13 +52,13 @@ def find_version(aws: AWS, p: Params, name: str, *, stage: str = CURRENT) -> Ver
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
     """Create the secret or give it a new version; returns the VersionId."""
     if _is_there(aws, p, name):
-        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value.reveal())["VersionId"]
-    return _create(aws, p, name, description, SecretString=value.reveal())["VersionId"]
+        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value)["VersionId"]
+    return _create(aws, p, name, description, SecretString=value)["VersionId"]
 
 
 def write_next(aws: AWS, name: str, value: Secret) -> None:
     """A version beside the current one of a secret that is there. Its label leaves the one that had it."""
-    aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value.reveal(), VersionStages=[NEXT])
+    aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value, VersionStages=[NEXT])
 
 
 def ensure_empty(aws: AWS, p: Params, name: str, description: str) -> None:
@@ -75,7 +75,7 @@ def _is_there(aws: AWS, p: Params, name: str) -> bool:
     return find_secret(aws, p, name) is not None
 
 
-def _create(aws: AWS, p: Params, name: str, description: str, **value: str) -> dict:
+def _create(aws: AWS, p: Params, name: str, description: str, **value: Secret) -> dict:
     """A forced deletion is asynchronous, and the name is taken until it is done:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html"""
     tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]

@@ -1,11 +1,15 @@
 """The connection to AWS (or to the embedded cloud): one cached session, its clients, and a read-only twin.
 
-Only this module imports boto3. Retries are botocore's own, configured here and nowhere else.
+Only this module imports boto3. Retries are botocore's own, configured here and nowhere else. A parameter of a call may
+be a Secret: it is revealed here, below all frames that a traceback could show, and taken out of what AWS answers.
 """
 
+import difflib
+import logging
 import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +19,9 @@ import requests
 from botocore.config import Config
 
 from . import web
-from .errors import BOTOCORE, AwsError, CloudError, ReadOnly, translate
+from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, SecretError, translate
 from .params import Params
-from .secret import Secret
+from .secret import Secret, sealed
 
 _CONFIG = {
     "retries": {"mode": "standard", "total_max_attempts": 5},
@@ -27,15 +31,35 @@ _CONFIG = {
 }
 # Operations that change nothing, by the first word of AWS's own names.
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
+# At DEBUG they log each request and answer as a whole, passwords and keys included.
+_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
+# Where an answer was lost, botocore makes the call again, and the second one may meet what the first one did: AWS then
+# says that the thing is there already, or gone already. By the first word of AWS's names of operations.
+_MADE = ("Add", "Attach", "Authorize", "Create")
+_GONE = ("Change", "Delete", "Deregister", "Detach", "Remove", "Revoke")
+_IS_THERE = re.compile(r"AlreadyExists|Duplicate|LimitExceeded.*InstanceSessionsPerInstanceProfile")
+_IS_GONE = re.compile(r"NotFound|NoSuch|not found|does not exist|cannot be found")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
-    """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError)."""
+    """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError).
+
+    ParamsError for a region that boto3 does not know: its host names would not be found, which says less.
+    """
+    for name in _TALKATIVE:  # a root logger at DEBUG is somebody's own business
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
     if p.cloud == "aws":
         try:
             session = boto3.Session(region_name=p.region)
         except BOTOCORE as error:  # AWS_PROFILE, or a config file that cannot be read
             raise translate(error, "sts", "connect", "AWS") from error
+        if p.region not in (known := session.get_available_regions("ecs")):
+            near = difflib.get_close_matches(p.region, known, n=3)
+            raise ParamsError(
+                f"{p.source}: `region`: boto3 {boto3.__version__} knows no region {p.region}; did you mean "
+                f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
+            )
         return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
@@ -135,10 +159,17 @@ class Client:
             return method
 
         def call(**parameters: Any) -> Any:
+            _refuse_debug()
+            secrets = [value for value in parameters.values() if isinstance(value, Secret)]
             try:
-                return method(**parameters)
+                with sealed():
+                    return method(**{key: _plain(value) for key, value in parameters.items()})
             except BOTOCORE as error:
-                raise self._translated(error, operation) from error
+                failed = error
+            told = self._translated(failed, operation, secrets)
+            if _was_done(failed, told):
+                return {}
+            raise told from (None if secrets else failed)  # it may quote them, too
 
         return call
 
@@ -156,18 +187,44 @@ class Client:
         return list(self._items(operation, key, parameters))
 
     def _items(self, operation: str, key: str, parameters: dict[str, Any]) -> Iterator[Any]:
+        _refuse_debug()
         try:
-            if self._client.can_paginate(operation):
-                for page in self._client.get_paginator(operation).paginate(**parameters):
-                    yield from page.get(key) or []
-            else:
-                yield from getattr(self._client, operation)(**parameters).get(key) or []
+            with sealed():
+                if self._client.can_paginate(operation):
+                    for page in self._client.get_paginator(operation).paginate(**parameters):
+                        yield from page.get(key) or []
+                else:
+                    yield from getattr(self._client, operation)(**parameters).get(key) or []
         except BOTOCORE as error:
             raise self._translated(error, operation) from error
 
-    def _translated(self, error: Exception, operation: str) -> Exception:
+    def _translated(self, error: Exception, operation: str, secrets: Iterable[Secret] = ()) -> Exception:
         name = self._client.meta.method_to_api_mapping.get(operation, operation)
-        return translate(error, self._client.meta.service_model.signing_name, name, self._where)
+        hidden = [secret.reveal() for secret in secrets]
+        return translate(error, self._client.meta.service_model.signing_name, name, self._where, hidden)
+
+
+def _plain(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _refuse_debug() -> None:
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        talkative = isinstance(logger, logging.Logger) and name.partition(".")[0] in _TALKATIVE
+        if talkative and logger.isEnabledFor(logging.DEBUG):
+            raise SecretError(
+                f"the logger {name} is set to DEBUG, which writes passwords and keys into the log; "
+                f'set it higher, for example logging.getLogger("{name}").setLevel("WARNING"), and run again'
+            )
+
+
+def _was_done(error: Exception, translated: Exception) -> bool:
+    """Whether the call had already taken effect, and only its answer was lost."""
+    if not isinstance(translated, AwsError) or not error.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        return False
+    said = f"{translated.code}: {translated.message}"
+    made, gone = translated.operation.startswith(_MADE), translated.operation.startswith(_GONE)
+    return bool((made and _IS_THERE.search(said)) or (gone and _IS_GONE.search(said)))
 
 
 def _refuse_writes(model: Any, **_: Any) -> None:

@@ -89,11 +89,7 @@ def ensure_bucket(aws: AWS, p: Params) -> Changes:
         differing = set(wanted)
     else:
         differing = {check.name.split(".")[0] for check in report.checks if not check.ok}
-    if "Region" in differing and "Region" in found:
-        raise StepFailed(
-            f"bucket {p.bucket} is in {found['Region']}, not in {p.region}, and cannot move; "
-            f"change region or bucket in {p.source}"
-        )
+    require_region(p, found)
     # The tag goes first: from then on the bucket is known as ours.
     if "Tags" in differing:
         tags = [{"Key": key, "Value": value} for key, value in (found["Tags"] | wanted["Tags"]).items()]
@@ -136,6 +132,15 @@ def destroy_bucket(aws: AWS, p: Params, *, images: bool = False) -> Changes:
             raise StepFailed(f"bucket {p.bucket}: {error['Key']} is not deleted: {error['Code']}: {error['Message']}")
     aws.s3.find("delete_bucket", {"NoSuchBucket"}, Bucket=p.bucket)
     return destroyed(_title(p), True)
+
+
+def require_region(p: Params, found: Document | None) -> None:
+    """StepFailed for a bucket that is in another region: it cannot move."""
+    if found and found.get("Region", p.region) != p.region:
+        raise StepFailed(
+            f"bucket {p.bucket} is in {found['Region']}, not in {p.region}, and cannot move; "
+            f"change region or bucket in {p.source}"
+        )
 
 
 def stored(aws: AWS, p: Params) -> Document:

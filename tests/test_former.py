@@ -1,24 +1,13 @@
 """What another choice of the params has left: told by name, taken away alone, and only where it is ours."""
 
-import itertools
-import time
-from types import SimpleNamespace
-
 import pytest
 import services
+import world
 from account import dump
-from agents import install
-from moto import mock_aws
-from moto.ecs.responses import EC2ContainerServiceResponse
-from test_htpasswd import Nodes
-from test_imported_certificate import write
 from victim import Victim, is_killed
 
-import runbook
-from runbook import former, plan, wait
+from runbook import former, plan
 from runbook.errors import NotOurs
-from runbook.local.inside import acm as inside_acm
-from runbook.local.inside import ecs_capacity, elasticache, elasticache_api, elb
 
 pytestmark = pytest.mark.moto
 
@@ -49,44 +38,18 @@ OF_PRODUCTION = {
 
 @pytest.fixture
 def blog(tmp_path):
-    write(tmp_path / "live")
-    given = {"cloud": "aws", "certificate": str(tmp_path / "live"), "bcrypt_cost": 5}
-    return runbook.load({**runbook.load("blog").model_dump(), **given})
+    return world.blog(tmp_path)
 
 
 @pytest.fixture
 def production():
-    return services.production(bcrypt_cost=5)
+    return world.production()
 
 
 @pytest.fixture
 def aws(blog, account, monkeypatch, tmp_path):
-    """An account with a zone, and what AWS does on its own while the runbook waits, where moto does not."""
-    for mending in (inside_acm, elb, elasticache_api):
-        mending.install()
-    described = ecs_capacity._describe_capacity_providers
-    monkeypatch.setattr(EC2ContainerServiceResponse, "describe_capacity_providers", described)
-    monkeypatch.setattr(elb, "REGISTERING", elb.IN_SERVICE)
-    monkeypatch.setattr("moto.settings.ACM_VALIDATION_WAIT", -1)
-    minutes = itertools.count(0, 60)
-    monkeypatch.setattr(former, "time", SimpleNamespace(monotonic=lambda: next(minutes)))
-    services.keep_all(monkeypatch)
-    agents, scheduler = install(monkeypatch), services.Scheduler(blog.region)
-
-    def sleep(_seconds):
-        agents()
-        scheduler.sleep()
-        for group in elasticache.groups(blog.region):
-            if group.status == "deleting":
-                elasticache.gone(blog.region, group.name)
-            else:
-                group.status = "available"
-
-    monkeypatch.setattr(wait, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
-    with mock_aws():
-        connection = runbook.connect(blog)
-        connection.route53.create_hosted_zone(Name=blog.zone, CallerReference="x")
-        yield Nodes(tmp_path / "node", connection, blog).play(connection)
+    with world.account(blog, monkeypatch, tmp_path / "node") as connection:
+        yield connection
 
 
 def deploy(aws, p):
