@@ -322,8 +322,8 @@ each, and requests in the gap fail (a second or less on the embedded cloud, some
 {key}
 
 {signs} While new tasks take over from old ones, an upload that goes from one to the other is refused with
-`BLOB_UPLOAD_INVALID` and must be begun again: docker does so by itself, with skopeo one pushes again. All other requests
-are answered. Do it when few people push.
+`BLOB_UPLOAD_INVALID` and must be begun again: docker does so by itself, with skopeo one pushes again. All other
+requests are answered. Do it when few people push.
 
 **Passwords.** An htpasswd file has one line a user, so while new tasks take over, the old password works at the old
 ones and the new one at the new ones. Until they have, the new one waits in Secrets Manager beside the old one; the
