@@ -106,13 +106,17 @@ def _retire(aws: AWS, p: Params) -> None:
 
 def _usable(aws: AWS, p: Params) -> tuple[bool | None, str]:
     """Whether S3 takes the stored key for the registry's bucket."""
-    both = json.loads(read_secret(aws, p, p.key_secret).reveal())
-    owner = aws.as_key(both["accesskey"], Secret(both["secretkey"]))
+    owner = aws.as_key(*_stored(aws, p))
     try:
         owner.s3.list_objects_v2(Bucket=p.bucket, MaxKeys=1)
     except (Denied, Expired):
         return None, "S3 does not take the new key yet"
     return True, "S3 takes the new key"
+
+
+def _stored(aws: AWS, p: Params) -> tuple[str, Secret]:
+    both = json.loads(read_secret(aws, p, p.key_secret).reveal())
+    return both["accesskey"], Secret(both["secretkey"])
 
 
 def _deactivate(aws: AWS, p: Params, key_id: str) -> None:

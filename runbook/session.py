@@ -101,7 +101,8 @@ class AWS:
         with self._lock:  # creating clients of one session is not thread-safe in boto3
             if service not in self._clients:
                 try:
-                    client = self._session.client(service.replace("_", "-"), **self._options)
+                    with sealed():
+                        client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
                 guard = _refuse_writes if self.is_read_only else self._check_leases

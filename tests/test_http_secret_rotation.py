@@ -10,7 +10,14 @@ from runbook.errors import StepFailed
 
 pytestmark = [
     pytest.mark.moto,
-    pytest.mark.parametrize("p", [None, production(bcrypt_cost=5)], ids=["blog", "production"], indirect=True),
+    pytest.mark.parametrize(
+        "p",
+        [
+            pytest.param(None, id="blog"),
+            pytest.param(production(bcrypt_cost=5), id="production", marks=pytest.mark.long),
+        ],
+        indirect=True,
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import requests
 from programs import registries
 
 from runbook import (
@@ -60,11 +61,46 @@ def aws(p):
     return aws
 
 
+class Knocks:
+    """GET / on new connections, which costs no bcrypt, many times a second: how many there were, how many found
+    nobody, and for how long at most."""
+
+    def __init__(self, aws, p):
+        self.made = self.failed = 0
+        self.gap, self._aws, self._url, self._over = 0.0, aws, f"{p.url}/", threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _run(self):
+        since = None
+        while not self._over.wait(0.02):
+            began = time.monotonic()
+            ok = self._knock()
+            self.made, self.failed = self.made + 1, self.failed + (not ok)
+            if ok:
+                self.gap = max(self.gap, time.monotonic() - since) if since else self.gap
+            since = None if ok else since or began
+
+    def _knock(self):
+        try:
+            return Anew(self._aws).request("GET", self._url).status_code == 200
+        except requests.RequestException:
+            return False
+
+
 def rotate(ensure, aws, p):
     """Rotate under a stream of requests; nothing is written the second time, nor is anything left to change."""
     since = due.now(aws)
-    with traffic.watch(aws, p, WATCHER) as seen:
+    with traffic.watch(aws, p, WATCHER) as seen, Knocks(aws, p) as knocks:
         assert ensure(aws, p, since=since)
+    seen.knocks = knocks
     assert not ensure(aws.read_only(), p, since=since)
     assert not plan.changes(aws, p)
     assert registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p)).require()
@@ -73,15 +109,20 @@ def rotate(ensure, aws, p):
 
 def told(figure, p, what, seen):
     asked, failed = seen.counts
-    figure(f"{what} ({p.capacity}): requests meanwhile", asked)
-    figure(f"{what} ({p.capacity}): failed", failed)
+    knocks = seen.knocks
+    figure(f"{what} ({p.capacity}): requests meanwhile", asked + knocks.made)
+    figure(f"{what} ({p.capacity}): failed", failed + knocks.failed)
+    figure(f"{what} ({p.capacity}): longest time without a registry, seconds", round(knocks.gap, 2))
 
 
 def in_order(p, seen):
     """No request fails; on the one node of the blog some find nobody while one registry takes over from another."""
+    assert seen.knocks.made > 5
     if p.scales:
         seen.report.require()
+        assert seen.knocks.failed == 0
     else:
+        assert seen.knocks.gap < 30
         reasons = {each.partition(": ")[2] for each in seen.failed}
         assert reasons <= {"502 Bad Gateway", "503 Service Unavailable", "the connection was cut"}
 
@@ -153,6 +194,7 @@ class Uploads:
         return "201" if answer.status_code == 201 else said(answer)
 
 
+@pytest.mark.long
 def test_the_http_secret(aws, p, figure):
     """Uploads that go from an old registry to a new one must be begun again; nothing else fails."""
     before = secrets.read_secret(aws, p, p.http_secret)
@@ -175,6 +217,7 @@ def test_the_passwords(aws, p, figure):
     before = {user: htpasswd.password(aws, p, user) for user in users}
     seen = rotate(password_rotation.ensure_passwords, aws, p)
     seen.report.require()  # nothing is restarted on the blog's node either
+    assert seen.knocks.made > 5 and seen.knocks.failed == 0
     told(figure, p, "rotation of passwords", seen)
     client = Client(Anew(aws), p)
     for user in users:
@@ -193,9 +236,10 @@ def test_the_certificate(aws, p, figure):
     if p.certificate == "request":
         return
     assert "new files in live/registry.elastic.io" in plan.renew_files(p)
-    with traffic.watch(aws, p, WATCHER) as seen:
+    with traffic.watch(aws, p, WATCHER) as seen, Knocks(aws, p) as seen.knocks:
         assert certificate_renewal.ensure_renewal(aws, p)
     seen.report.require()
+    assert seen.knocks.failed == 0
     told(figure, p, "renewal of the certificate", seen)
     assert served(aws, p) != before and acm.certificate_arn(aws, p) == arn
     certificate_renewal.verify_renewal(aws.read_only(), p).require()

@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 import runbook
 from runbook import errors, local
 from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, translate
+from runbook.secret import Secret
 
 pytestmark = pytest.mark.moto
 
@@ -124,3 +125,10 @@ def test_a_permission_has_the_name_that_a_policy_has(aws, monkeypatch):
 def test_s3_tells_a_dead_login_by_a_bare_400():
     bare = ClientError({"Error": {"Code": "400", "Message": "Bad Request"}}, "HeadBucket")
     assert isinstance(translate(bare, "s3", "HeadBucket", "AWS"), Expired)
+
+
+def test_as_the_owner_of_a_key_it_only_reads(aws):
+    owner = aws.as_key("AKIAIOSFODNN7EXAMPLE", Secret("example"))
+    assert owner.s3.list_buckets()["Buckets"] == []
+    with pytest.raises(ReadOnly):
+        owner.s3.create_bucket(Bucket="another")
