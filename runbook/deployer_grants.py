@@ -72,7 +72,7 @@ class Grants:
         actions = "DeleteAccessKey DeleteUser DeleteUserPolicy DetachUserPolicy GetUser GetUserPolicy ListAccessKeys "
         actions += "ListAttachedUserPolicies ListUserPolicies ListUserTags"
         if self.p.credentials == "access-key":
-            actions += " CreateAccessKey CreateUser PutUserPolicy TagUser"
+            actions += " CreateAccessKey CreateUser GetAccessKeyLastUsed PutUserPolicy TagUser UpdateAccessKey"
         yield _allow("User", "iam", actions, self.iam("user", self.p.user_name))
 
     def roles(self) -> Iterator[dict]:

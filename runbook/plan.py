@@ -26,7 +26,7 @@ from . import (
 )
 from .errors import NotOurs, ParamsError, ReadOnly, StepFailed
 from .params import Params
-from .report import Changes, Check, Report
+from .report import Changes, Check, Report, Text
 from .session import AWS, connect
 
 
@@ -99,6 +99,18 @@ def start(p: Params) -> AWS:
         with wait.Live() as live:
             live.show("the embedded cloud is up", 0)
     return connect(p)
+
+
+def renew_files(p: Params) -> Text:
+    """What renews the certificate's files, which the runbook only imports; on the embedded cloud it is played here."""
+    if p.certificate_folder is None:
+        return Text("no files: the certificate is in ACM alone")
+    if p.cloud == "aws":
+        return Text(f"certbot's own timer renews {p.certificate} where it runs; nothing is done here")
+    from .local.furnish import issue
+
+    issue(p, anew=True)
+    return Text(f"certbot renew, played by the embedded cloud's authority: new files in {p.certificate}")
 
 
 def emulated(p: Params) -> str:

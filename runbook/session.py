@@ -116,7 +116,8 @@ class AWS:
             self._begin()
             if service not in self._clients:
                 try:
-                    client = self._session.client(service.replace("_", "-"), **self._options)
+                    with sealed():
+                        client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
                 guard = _refuse_writes if self.is_read_only else self._check_leases
@@ -159,6 +160,11 @@ class AWS:
         if self.is_read_only:
             return self
         return AWS(self._session, self._options, self._where, self._route, True, first=self._first)
+
+    def as_key(self, key_id: str, key: Secret) -> "AWS":
+        """The same connection as the owner of an access key. It only reads."""
+        own = {"aws_access_key_id": key_id, "aws_secret_access_key": key.reveal()}
+        return AWS(self._session, self._options | own, self._where, self._route, True)
 
     def http(self) -> requests.Session:
         """HTTP as a client of the registry speaks it: true names, verified certificates, nothing from the

@@ -43,7 +43,7 @@ def params_file(tmp_path, text):
 
 def test_every_command_has_help(runbook):
     assert "cloud" in runbook("--help").stdout
-    for command in ("cloud", "run", "plan", "verify", "destroy", "password", "policy", "params"):
+    for command in ("cloud", "run", "plan", "verify", "destroy", "rotate", "password", "policy", "params"):
         done = runbook(command, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
@@ -125,6 +125,11 @@ def test_a_password_is_not_shown_on_a_terminal(monkeypatch, capsys):
 def test_an_unknown_user_is_named(capsys):
     assert __main__.main(["password", "blog", "nobody"]) == 2
     assert "testuser" in capsys.readouterr().err
+
+
+def test_what_cannot_be_rotated_is_named(capsys):
+    assert __main__.main(["rotate", "blog", "keys"]) == 2
+    assert "keys: what can be rotated is key, http-secret, passwords, certificate" in capsys.readouterr().err
 
 
 def test_params_are_listed(capsys):

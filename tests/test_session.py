@@ -275,3 +275,10 @@ def test_only_a_second_attempt_meets_its_own_work(operation, code, message, done
         answer = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"RetryAttempts": attempts}}
         error = ClientError(answer, operation)
         assert _was_done(error, translate(error, "iam", operation, "AWS")) == (done and attempts == 1)
+
+
+def test_as_the_owner_of_a_key_it_only_reads(aws):
+    owner = aws.as_key("AKIAIOSFODNN7EXAMPLE", Secret("example"))
+    assert owner.s3.list_buckets()["Buckets"] == []
+    with pytest.raises(ReadOnly):
+        owner.s3.create_bucket(Bucket="another")
