@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     destroy = with_params(command("destroy", _destroy, "take the deployment away; absent things are fine"))
     destroy.add_argument("--confirm", metavar="NAME", help="the deployment's name; needed outside the embedded cloud")
     destroy.add_argument("--images", action="store_true", help="delete the bucket with the images in it, too")
+    rotate = with_params(command("rotate", _rotate, "the ages of secrets and certificate (exit status 3: one is due)"))
+    rotate.add_argument(
+        "things", nargs="*", metavar="thing", help="make anew: key, http-secret, passwords, certificate"
+    )
+    rotate.add_argument("--since", metavar="TIME", help="what was made before it (now); the same completes a rotation")
     password = with_params(command("password", _password, "print one user's password, for a pipe into docker login"))
     password.add_argument("user")
     with_params(command("policy", _policy, "the IAM policies that a login needs for these params, and no more"))
@@ -125,6 +130,25 @@ def _destroy(options: argparse.Namespace) -> int:
 
     p = load(options.params)
     print(plan.destroy(connect(p), p, confirm=options.confirm, images=options.images))
+    return 0
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    from . import due, rotation
+    from .session import connect
+
+    p = load(options.params)
+    if unknown := set(options.things) - rotation.STEPS.keys():
+        raise ParamsError(f"{', '.join(sorted(unknown))}: what can be rotated is {', '.join(rotation.STEPS)}")
+    if not options.things:
+        report = rotation.verify_ages(connect(p, read_only=True), p)
+        print(report)
+        return 0 if report else EXIT_CHANGES
+    aws = connect(p)
+    since = due.since(aws, p, options.since or due.now(aws))
+    print(f"to complete this after an interruption, add: --since {since.moment:%Y-%m-%dT%H:%M:%SZ}", file=sys.stderr)
+    for thing in options.things:
+        print(rotation.STEPS[thing](aws, p, **({} if thing == "certificate" else {"since": since})))
     return 0
 
 

@@ -3,12 +3,12 @@
 import json
 
 from . import s3_policy
-from .errors import NotOurs, StepFailed
+from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .roles import INLINE, policy
 from .secret import Secret
-from .secretsmanager import destroy_secret, read_secret, write_secret
+from .secretsmanager import CURRENT, PREVIOUS, destroy_secret, read_secret, write_secret
 from .session import AWS
 from .wait import wait
 
@@ -22,7 +22,7 @@ def want_user(p: Params) -> Document:
 
 def find_user(aws: AWS, p: Params) -> Document | None:
     """The user in the same words; its key is told by where it is, never by its id."""
-    user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), _stored_id(aws, p)
+    user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), stored_id(aws, p)
     if user is None:
         return None
     if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all(
@@ -33,7 +33,7 @@ def find_user(aws: AWS, p: Params) -> Document | None:
     return Document(
         UserName=p.user_name,
         Policy=inline["PolicyDocument"] if inline else None,
-        AccessKey=_told(p, stored, _keys(aws, p)),
+        AccessKey=_told(aws, p, stored),
     )
 
 
@@ -66,7 +66,7 @@ def destroy_user(aws: AWS, p: Params) -> Changes:
     """IAM deletes a user only without keys and policies; the secret goes last."""
     user = find_user(aws, p)
     if user:
-        for key in _keys(aws, p):
+        for key in keys(aws, p):
             aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
         for name in aws.iam.all("list_user_policies", "PolicyNames", UserName=p.user_name):
             aws.iam.delete_user_policy(UserName=p.user_name, PolicyName=name)
@@ -78,49 +78,26 @@ def destroy_user(aws: AWS, p: Params) -> Changes:
 
 
 def _ensure_key(aws: AWS, p: Params) -> None:
-    stored, keys = _stored_id(aws, p), _keys(aws, p)
-    if keys.get(stored) == "Inactive":
+    stored, found = stored_id(aws, p), keys(aws, p)
+    if stored in found and found[stored]["Status"] == "Inactive":
         raise StepFailed(
             f"{_title(p)}: its access key was made inactive; make it active again in IAM, "
             "or delete it there for a new one, then run notebook 01_enable_s3_and_authentication again"
         )
-    # A user has at most two keys, so those that nobody knows the secret half of go first.
-    for key in keys.keys() - {stored}:
-        aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
-    if stored not in keys:
-        made, value = _make_key(aws, p)
-        write_secret(aws, p, p.key_secret, value, f"S3 key of the IAM user {p.user_name}, for the registry")
-        _wait_until_listed(aws, p, made)
-        # A lost reply is asked for again by botocore, and each time makes a key.
-        for key in _keys(aws, p).keys() - {made}:
-            aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
+    drop_lost_keys(aws, p)
+    if stored not in found:
+        make_key(aws, p)
 
 
-def _wait_until_listed(aws: AWS, p: Params, key: str) -> None:
-    """IAM is eventually consistent: the next run must not take the new key for a deleted one."""
-
-    def look():
-        if key in _keys(aws, p):
-            return key, "its key is made and stored"
-        return None, "its key is stored and not listed yet"
-
-    wait(_title(p), look, timeout=60)
+def keys(aws: AWS, p: Params) -> dict[str, dict]:
+    """The user's keys by their ids: Status (Active or Inactive) and CreateDate, as IAM tells them."""
+    found = aws.iam.all("list_access_keys", "AccessKeyMetadata", UserName=p.user_name)
+    return {key["AccessKeyId"]: key for key in found}
 
 
-def _make_key(aws: AWS, p: Params) -> tuple[str, Secret]:
-    key = aws.iam.create_access_key(UserName=p.user_name)["AccessKey"]
-    both = {"accesskey": key["AccessKeyId"], "secretkey": key["SecretAccessKey"]}
-    return key["AccessKeyId"], Secret(json.dumps(both))
-
-
-def _keys(aws: AWS, p: Params) -> dict[str, str]:
-    """The user's keys: id to Active or Inactive."""
-    keys = aws.iam.all("list_access_keys", "AccessKeyMetadata", UserName=p.user_name)
-    return {key["AccessKeyId"]: key["Status"] for key in keys}
-
-
-def _stored_id(aws: AWS, p: Params) -> str | None:
-    value = read_secret(aws, p, p.key_secret)
+def stored_id(aws: AWS, p: Params, *, stage: str = CURRENT) -> str | None:
+    """Id of the key that is stored; of the one before it with `stage=PREVIOUS`. None without both halves of one."""
+    value = read_secret(aws, p, p.key_secret, stage=stage)
     if value is None:
         return None
     try:
@@ -130,12 +107,58 @@ def _stored_id(aws: AWS, p: Params) -> str | None:
         return None
 
 
-def _told(p: Params, stored: str | None, keys: dict[str, str]) -> str:
-    if stored not in keys:
+def drop_lost_keys(aws: AWS, p: Params) -> None:
+    """Delete those that nobody knows the secret half of: a user has at most two keys.
+
+    The one that was stored before stays: registries use it until a rotation is complete.
+    """
+    known = {stored_id(aws, p), stored_id(aws, p, stage=PREVIOUS)}
+    for key in keys(aws, p).keys() - known:
+        aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
+
+
+def make_key(aws: AWS, p: Params) -> None:
+    """A new key, stored; the one that was stored until now stays, and works."""
+    made, value = _make_key(aws, p)
+    write_secret(aws, p, p.key_secret, value, f"S3 key of the IAM user {p.user_name}, for the registry")
+    _wait_until_listed(aws, p, made)
+    # A lost reply is asked for again by botocore, and each time makes a key.
+    drop_lost_keys(aws, p)
+
+
+def _wait_until_listed(aws: AWS, p: Params, key: str) -> None:
+    """IAM is eventually consistent: the next run must not take the new key for a deleted one."""
+
+    def look():
+        if key in keys(aws, p):
+            return key, "its key is made and stored"
+        return None, "its key is stored and not listed yet"
+
+    wait(_title(p), look, timeout=60)
+
+
+def _make_key(aws: AWS, p: Params) -> tuple[str, Secret]:
+    try:
+        key = aws.iam.create_access_key(UserName=p.user_name)["AccessKey"]
+    except AwsError as error:
+        if error.code != "LimitExceeded":
+            raise
+        drop_lost_keys(aws, p)  # the second one is that of a lost reply
+        key = aws.iam.create_access_key(UserName=p.user_name)["AccessKey"]
+    both = {"accesskey": key["AccessKeyId"], "secretkey": key["SecretAccessKey"]}
+    return key["AccessKeyId"], Secret(json.dumps(both))
+
+
+def _told(aws: AWS, p: Params, stored: str | None) -> str:
+    """A key that was stored before and is there yet is no difference: notebook 11 tells of it."""
+    found = keys(aws, p)
+    if stored not in found:
         return "not stored"
-    if keys[stored] == "Inactive":
+    if found[stored]["Status"] == "Inactive":
         return f"{_stored(p)}, inactive"
-    return _stored(p) if len(keys) == 1 else f"{_stored(p)}, and another key beside it"
+    other = found.keys() - {stored}
+    lost = other and not other <= {stored_id(aws, p, stage=PREVIOUS)}
+    return f"{_stored(p)}, and another key beside it" if lost else _stored(p)
 
 
 def _stored(p: Params) -> str:

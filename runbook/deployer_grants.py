@@ -72,7 +72,7 @@ class Grants:
         actions = "DeleteAccessKey DeleteUser DeleteUserPolicy DetachUserPolicy GetUser GetUserPolicy ListAccessKeys "
         actions += "ListAttachedUserPolicies ListUserPolicies ListUserTags"
         if self.p.credentials == "access-key":
-            actions += " CreateAccessKey CreateUser PutUserPolicy TagUser"
+            actions += " CreateAccessKey CreateUser GetAccessKeyLastUsed PutUserPolicy TagUser UpdateAccessKey"
         yield _allow("User", "iam", actions, self.iam("user", self.p.user_name))
 
     def roles(self) -> Iterator[dict]:
@@ -130,10 +130,13 @@ class Grants:
         if not self.p.scales:
             actions += " AssociateIamInstanceProfile CreateTags ModifyInstanceAttribute ModifyInstanceMetadataOptions "
             actions += "ReplaceIamInstanceProfileAssociation StartInstances"
+            look = "DescribeIamInstanceProfileAssociations DescribeInstanceAttribute DescribeVolumes"
+            yield _allow("LookAtInstances", "ec2", look, ["*"])
         yield _allow("Instances", "ec2", actions, self.here("ec2", "instance/*"), self.ours)
         if self.p.htpasswd == "node-folder":
             script = f"arn:aws:ssm:{self.p.region}::document/AWS-RunShellScript"
             tagged = {"StringEquals": {"ssm:resourceTag/runbook:deployment": self.p.name}}
+            yield _allow("LookAtCommands", "ssm", "GetCommandInvocation", ["*"])
             yield _allow("RunCommand", "ssm", "SendCommand", [script])
             yield _allow("RunOnNodes", "ssm", "SendCommand", self.here("ec2", "instance/*"), tagged)
 
@@ -181,7 +184,8 @@ class Grants:
 
     def certificate(self) -> Iterator[dict]:
         every = self.here("acm", "certificate/*")
-        yield _allow("Certificates", "acm", "DescribeCertificate GetCertificate ListTagsForCertificate", every)
+        look = "DescribeCertificate ListTagsForCertificate" + " GetCertificate" * (self.p.certificate != "request")
+        yield _allow("Certificates", "acm", look, every)
         yield _allow("DeleteCertificate", "acm", "DeleteCertificate", every, self.ours)
         if self.p.certificate == "request":
             yield _allow("RequestCertificate", "acm", "RequestCertificate", ["*"], self.made)
@@ -200,6 +204,8 @@ class Grants:
                 "RegisterInstancesWithLoadBalancer SetLoadBalancerListenerSSLCertificate "
                 "SetLoadBalancerPoliciesOfListener"
             )
+            look = "DescribeInstanceHealth DescribeLoadBalancerPolicies"
+            yield _allow("LookAtClassicBalancer", _ELB, look, ["*"])
         yield _allow("ClassicBalancer", _ELB, actions, self.here(_ELB, f"loadbalancer/{self.fixed.balancer_name}"))
 
     def application_balancer(self) -> Iterator[dict]:

@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 
 import botocore.exceptions as botocore
+from botocore.parsers import ResponseParserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CHANGES, EXIT_INTERRUPTED, EXIT_TIMED_OUT = 1, 2, 3, 4, 5
 
@@ -125,6 +126,8 @@ def translate(error: Exception, service: str, operation: str, where: str, secret
         return CloudError(f"the AWS login is no longer valid ({error}): aws sso login, then again")
     if isinstance(error, botocore.ConnectionError | botocore.HTTPClientError):
         return CloudError(f"{service} {operation}: no answer from {where} ({type(error).__name__})")
+    if isinstance(error, ResponseParserError):
+        return CloudError(f"{service} {operation}: what answers at {where} is not AWS (a proxy, AWS_ENDPOINT_URL?)")
     if isinstance(error, botocore.ParamValidationError):
         return StepFailed(f"{service} {operation}: {' '.join(_without(secrets, str(error)).split())}")
     return CloudError(f"{service} {operation}: {type(error).__name__}: {_without(secrets, str(error))}")
@@ -136,4 +139,4 @@ def _without(secrets: Sequence[str], text: str) -> str:
     return text
 
 
-BOTOCORE = (botocore.BotoCoreError, botocore.ClientError)
+BOTOCORE = (botocore.BotoCoreError, botocore.ClientError, ResponseParserError)

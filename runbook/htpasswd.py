@@ -12,6 +12,7 @@ without a restart. An init container writes it once: there, new tasks bring new 
 
 import functools
 import shlex
+from collections.abc import Mapping
 
 from passlib.hash import bcrypt
 
@@ -87,10 +88,11 @@ def find_users(aws: AWS, p: Params) -> Document | None:
 
 
 @lease.exclusive
-def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
+def ensure_users(aws: AWS, p: Params, *, ask: bool = False, passwords: Mapping[str, Secret] | None = None) -> Changes:
     """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file to the nodes.
 
-    A line is kept while it fits its password and the cost. One from a `prompt` is kept unasked, unless `ask`.
+    A line is kept while it fits its password and the cost. One from a `prompt` is kept unasked, unless `ask`. Some
+    users' `passwords` may be others than their sources have: a rotation tries them before it stores them there.
     With an init container no node is needed; running tasks keep their users until the service step replaces them.
     """
     _self_test()
@@ -103,13 +105,16 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
     wanted, found = want_users(p, nodes=nodes), find_users(aws, p)
     report = compare(TITLE, wanted, found)
     asked = {user for user, source in p.users.items() if ask and source == "prompt"}
-    if report and not asked:
+    given = {user: _usable(user, text) for user, text in (passwords or {}).items()}
+    if report and not asked and not given:
         return report.changes.done
     old = _lines(aws, p) if found else {}
-    kept = {user for user in old if found["Users"][user] == wanted["Users"].get(user)} - asked
+    kept = {user for user in old if found["Users"][user] == wanted["Users"].get(user)} - asked - given.keys()
+    kept |= {user for user, text in given.items() if user in old and _fits(p, text, old[user])}
     for user in set(wanted["Generated"]) - set(found["Generated"] if found else _generated(aws, p, old)):
         write_secret(aws, p, p.password_secret(user), secret.generate(), f"password of registry user {user}")
-    new = {user: old[user] if user in kept else _hash(p, password(aws, p, user)) for user in sorted(p.users)}
+    made = {user: _hash(p, given.get(user) or password(aws, p, user)) for user in p.users if user not in kept}
+    new = {user: made.get(user) or old[user] for user in sorted(p.users)}
     if new != old:
         content = Secret("\n".join(f"{user}:{line.reveal()}" for user, line in new.items()))
         version = write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
@@ -231,6 +236,16 @@ def _source(aws: AWS, p: Params, user: str, line: Secret) -> str:
         return "cannot be compared here"
     with sealed():
         return source if bcrypt.verify(known.reveal(), line.reveal()) else "another password"
+
+
+def _fits(p: Params, text: Secret, line: Secret) -> bool:
+    try:
+        with sealed():
+            return bcrypt.from_string(line.reveal()).rounds == p.bcrypt_cost and bcrypt.verify(
+                text.reveal(), line.reveal()
+            )
+    except ValueError:
+        return False
 
 
 def _generated(aws: AWS, p: Params, lines: dict[str, Secret]) -> list[str]:

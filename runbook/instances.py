@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from . import launching, vpc, wait
-from .errors import AwsError
+from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Report
 from .session import AWS
@@ -102,6 +102,15 @@ def registrations(aws: AWS, p: Params) -> dict[str, dict]:
     return {item["ec2InstanceId"]: item for item in found}
 
 
+def require_cluster(aws: AWS, p: Params) -> dict | None:
+    """The ACTIVE cluster as ECS describes it, None when there is none; NotOurs without our tag."""
+    asked = {"clusters": [p.cluster_name], "include": ["TAGS", "ATTACHMENTS"]}
+    found = [each for each in aws.ecs.describe_clusters(**asked)["clusters"] if each["status"] == "ACTIVE"]
+    if found and {"key": "runbook:deployment", "value": p.name} not in found[0].get("tags", []):
+        raise NotOurs(f"ECS cluster {p.cluster_name}", p)
+    return found[0] if found else None
+
+
 def membership(p: Params, registration: dict | None) -> str:
     """What the cluster knows of an instance: the cluster's name when its agent is connected and takes tasks."""
     if registration is None:
@@ -124,7 +133,8 @@ def pings(aws: AWS, instances: list[dict]) -> dict[str, str]:
 def check_port_22(aws: AWS, report: Report, *, instances: list[dict]) -> Report:
     """The report with a check that no security group of the instances lets everyone reach port 22."""
     ids = sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
-    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", GroupIds=ids) if ids else []
+    filters = [{"Name": "group-id", "Values": ids}]
+    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
     world = ", ".join(group["GroupName"] for group in groups if any(map(_is_open, group["IpPermissions"])))
     return report.check("port 22", not world, "closed to the world", world or "closed to the world")
 
@@ -196,6 +206,7 @@ def deregister(aws: AWS, p: Params) -> None:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister_container_instance.html
     """
     if _left_behind(aws, p):
+        require_cluster(aws, p)
         wait.wait("cluster", lambda: _deregistered(aws, p), timeout=_DRAIN_SECONDS, every=2)
 
 

@@ -191,6 +191,9 @@ class Params(Names, BaseModel):
         description="user: where the password comes from"
     )
     bcrypt_cost: int = Field(10, ge=5, le=14, description="bcrypt cost; below 8 only if every password is generated")
+    rotate_after: int = Field(
+        90, ge=1, le=3650, description="days after which a key, a generated password or the http secret is due"
+    )
     htpasswd: Literal["node-folder", "init-container"] = Field(
         "node-folder",
         description="node-folder: a file on each node, by Run Command; init-container: from Secrets Manager, at the "

@@ -1,7 +1,7 @@
 """All the steps in order: what would change, whether all is as wanted, and how to take it all away again."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import NamedTuple
 
 from . import (
@@ -26,7 +26,7 @@ from . import (
 )
 from .errors import NotOurs, ParamsError, ReadOnly, StepFailed
 from .params import Params
-from .report import Changes, Check, Report
+from .report import Changes, Check, Report, Text
 from .session import AWS, connect
 
 
@@ -101,6 +101,18 @@ def start(p: Params) -> AWS:
     return connect(p)
 
 
+def renew_files(p: Params) -> Text:
+    """What renews the certificate's files, which the runbook only imports; on the embedded cloud it is played here."""
+    if p.certificate_folder is None:
+        return Text("no files: the certificate is in ACM alone")
+    if p.cloud == "aws":
+        return Text(f"certbot's own timer renews {p.certificate} where it runs; nothing is done here")
+    from .local.furnish import issue
+
+    issue(p, anew=True)
+    return Text(f"certbot renew, played by the embedded cloud's authority: new files in {p.certificate}")
+
+
 def emulated(p: Params) -> str:
     """What plays the registry on the embedded cloud, and what it cannot try there; empty on AWS."""
     if p.cloud == "aws":
@@ -119,9 +131,10 @@ def emulated(p: Params) -> str:
 def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
     """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
     reader = aws.read_only()
+    reader.begin()
     steps = [step for step in STEPS if until is None or step.notebook < until]
-    with ThreadPoolExecutor(max_workers=len(STEPS)) as pool:
-        return Reports(pool.map(lambda step: _verified(step, reader, p), steps))
+    with ThreadPool(len(STEPS)) as pool:  # whose threads nobody waits for after Ctrl-C
+        return Reports(pool.imap(lambda step: _verified(step, reader, p), steps))
 
 
 def _verified(step: Step, reader: AWS, p: Params) -> Report:

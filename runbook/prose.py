@@ -288,6 +288,77 @@ node's disk that fills up. The alarms go to {to}.
     )
 
 
+def rotation(p: Params) -> Prose:
+    """How secrets are made anew."""
+    keyed = """\
+**The key.** A second key is made, tried at S3, stored, and given to new tasks; a push and a pull through the balancer
+prove it. Then the old key is made inactive, the proof is repeated, and only then the old key is deleted. If the proof
+fails, the old key is active again."""
+    signs = """\
+**The `http.secret`** signs what a client sends back between two requests of one upload, and a registry knows one secret
+only."""
+    if not p.scales:
+        key = keyed if p.credentials == "access-key" else "**The key.** There is none to rotate: AWS renews a role's."
+        return Prose(
+            f"""\
+{key}
+
+{signs} An upload that is under way is begun again: docker does so by itself, with skopeo one pushes again.
+
+**Passwords.** An htpasswd file has one line a user: the old password ends in the moment in which the new one begins.
+Until then the new one waits in Secrets Manager beside the old one. Where the users stand in a file on the node, nothing
+is restarted. A user who must not have that moment gets a second name in notebook 10 first.
+
+One node has room for one registry with a fixed port: the new key and the new `http.secret` cost a change of the task
+each, and requests in the gap fail (a second or less on the embedded cloud, some seconds on AWS). With
+`params/production.yml` none does.
+
+> **Differs from the blog**, whose key stands in the task definition for good, and whose passwords are in a file that
+> grows by a line with each change."""
+        )
+    key = keyed if p.credentials == "access-key" else "**The key.** There is none: AWS renews a role's every few hours."
+    return Prose(
+        f"""\
+{key}
+
+{signs} While new tasks take over from old ones, an upload that goes from one to the other is refused with
+`BLOB_UPLOAD_INVALID` and must be begun again: docker does so by itself, with skopeo one pushes again. All other
+requests are answered. Do it when few people push.
+
+**Passwords.** An htpasswd file has one line a user, so while new tasks take over, the old password works at the old
+ones and the new one at the new ones. Until they have, the new one waits in Secrets Manager beside the old one; the
+requests of all other users are answered. A user who must not have that time gets a second name in notebook 10 first.
+
+The cache has no password: security groups alone lead to it.
+
+> **In the blog:** nothing of this. A key that leaks from its task definition is good for ever."""
+    )
+
+
+def renewal(p: Params) -> Prose:
+    """How the certificate stays valid."""
+    if p.certificate == "request":
+        return Prose(
+            """\
+ACM renews it by itself, well before its end, as long as a balancer uses it and the record that proved the domain is
+still in the zone. Both are looked at here, and a record that somebody deleted is put back.
+
+> **In the blog:** a certificate that somebody must remember to renew."""
+        )
+    if p.certificate_folder is None:
+        return Prose(
+            "It is in ACM under the ARN that the params name; whoever put it there renews it. It is only looked at."
+        )
+    return Prose(
+        """\
+certbot renews the files 30 days before the end, where it runs. They are imported under the ARN that the balancer knows
+already, so nothing changes there; a handshake shows when it has the new one. With a key of another size ACM makes
+another certificate of it: then the balancer is told, and the old one is deleted.
+
+`certificate: request` in the params (as `params/production.yml` has it) leaves all this to ACM."""
+    )
+
+
 def todos(p: Params) -> Prose:
     """The blog's four TODOs, and where this deployment stands with each."""
     role = {

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import requests
+from cryptography import x509
 
 from . import image
 from .errors import CloudError
@@ -140,6 +141,19 @@ def tls_version(aws: AWS, p: Params) -> str:
     try:
         with _handshake(aws, p, _context(aws)) as tls:
             return tls.version()
+    except OSError as error:
+        raise NoAnswer(_cause(error)) from None
+    except CloudError as error:
+        raise NoAnswer(str(error)) from None
+
+
+def served(aws: AWS, p: Params) -> x509.Certificate:
+    """The certificate that a client is shown, whether it would trust it or not."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with _handshake(aws, p, context) as tls:
+            return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
     except OSError as error:
         raise NoAnswer(_cause(error)) from None
     except CloudError as error:

@@ -1,5 +1,8 @@
 """The deployment's secrets in AWS Secrets Manager: found by name, ours by tag, read only at the place of use."""
 
+import datetime
+from typing import NamedTuple
+
 from . import wait
 from .errors import AwsError, NotOurs
 from .params import Params
@@ -7,7 +10,18 @@ from .report import Changes, Document, destroyed
 from .secret import Secret
 from .session import AWS
 
+# Staging labels of a secret's versions. The first two are AWS's own; the third is ours, for a password that waits for
+# the registry to take it (AWS's AWSPENDING would say that Secrets Manager itself is rotating it):
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+CURRENT, PREVIOUS, NEXT = "AWSCURRENT", "AWSPREVIOUS", "NEXT"
 _ABSENT = {"ResourceNotFoundException"}
+
+
+class Version(NamedTuple):
+    """One version of a secret: its text, and when it was made (whole seconds, AWS's clock)."""
+
+    text: Secret
+    made: datetime.datetime
 
 
 def find_secret(aws: AWS, p: Params, name: str) -> Document | None:
@@ -19,12 +33,20 @@ def find_secret(aws: AWS, p: Params, name: str) -> Document | None:
     return Document(Name=name, ARN=found["ARN"], VersionId=current[0] if current else None)
 
 
-def read_secret(aws: AWS, p: Params, name: str) -> Secret | None:
-    """The current value; None when there is no such secret (or no value in it yet)."""
+def read_secret(aws: AWS, p: Params, name: str, *, stage: str = CURRENT) -> Secret | None:
+    """The value, as a rule the current one; None when there is no such secret (or no value in it yet)."""
+    found = find_version(aws, p, name, stage=stage)
+    return found.text if found else None
+
+
+def find_version(aws: AWS, p: Params, name: str, *, stage: str = CURRENT) -> Version | None:
+    """The version with that label; None when there is none."""
     if find_secret(aws, p, name) is None:
         return None
-    value = aws.secretsmanager.find("get_secret_value", _ABSENT, SecretId=name)
-    return Secret(value["SecretString"]) if value else None
+    found = aws.secretsmanager.find("get_secret_value", _ABSENT, SecretId=name, VersionStage=stage)
+    if found is None:
+        return None
+    return Version(Secret(found["SecretString"]), found["CreatedDate"].astimezone(datetime.UTC).replace(microsecond=0))
 
 
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
@@ -32,6 +54,11 @@ def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str
     if _is_there(aws, p, name):
         return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value)["VersionId"]
     return _create(aws, p, name, description, SecretString=value)["VersionId"]
+
+
+def write_next(aws: AWS, name: str, value: Secret) -> None:
+    """A version beside the current one of a secret that is there. Its label leaves the one that had it."""
+    aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value, VersionStages=[NEXT])
 
 
 def ensure_empty(aws: AWS, p: Params, name: str, description: str) -> None:

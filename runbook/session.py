@@ -23,22 +23,26 @@ from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, Secre
 from .params import Params
 from .secret import Secret, sealed
 
+# The mode that AWS recommends; its waits grow to 20 s, so that eight attempts outlast half a minute of throttling:
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _CONFIG = {
-    "retries": {"mode": "standard", "total_max_attempts": 5},
+    "retries": {"mode": "standard", "total_max_attempts": 8},
     "connect_timeout": 3,
     "read_timeout": 60,
     "user_agent_extra": "registry-runbook",
 }
+# Of the one call by which a connection begins: an endpoint that is not there is told within 15 seconds.
+_FIRST = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 3, "read_timeout": 5}
 # Operations that change nothing, by the first word of AWS's own names.
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
-# At DEBUG they log each request and answer as a whole, passwords and keys included.
-_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
 # Where an answer was lost, botocore makes the call again, and the second one may meet what the first one did: AWS then
 # says that the thing is there already, or gone already. By the first word of AWS's names of operations.
 _MADE = ("Add", "Attach", "Authorize", "Create")
 _GONE = ("Change", "Delete", "Deregister", "Detach", "Remove", "Revoke")
 _IS_THERE = re.compile(r"AlreadyExists|Duplicate|LimitExceeded.*InstanceSessionsPerInstanceProfile")
 _IS_GONE = re.compile(r"NotFound|NoSuch|not found|does not exist|cannot be found")
+# At DEBUG they log each request and answer as a whole, passwords and keys included.
+_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
@@ -60,7 +64,7 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
                 f"{p.source}: `region`: boto3 {boto3.__version__} knows no region {p.region}; did you mean "
                 f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
             )
-        return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
+        return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only, first=Config(**_FIRST))
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
     cloud = running()
@@ -88,9 +92,19 @@ def _without_settings() -> botocore.session.Session:
 class AWS:
     """`aws.s3.head_bucket(…)`: boto3's clients by name (a hyphen is `_`), whose errors are ours. Made by `connect`."""
 
-    def __init__(self, session: boto3.Session, options: dict[str, Any], where: str, route: Any, read_only: bool):
+    def __init__(
+        self,
+        session: boto3.Session,
+        options: dict[str, Any],
+        where: str,
+        route: Any,
+        read_only: bool,
+        *,
+        first: Config | None = None,
+    ):
         self._session, self._options, self._where, self._route = session, options, where, route
         self.is_read_only = read_only
+        self._first = first  # how the connection begins, until it has
         self.leases: dict[str, Any] = {}  # of the deployments that this connection changes now, by name
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
@@ -99,15 +113,33 @@ class AWS:
         if service.startswith("_"):
             raise AttributeError(service)
         with self._lock:  # creating clients of one session is not thread-safe in boto3
+            self._begin()
             if service not in self._clients:
                 try:
-                    client = self._session.client(service.replace("_", "-"), **self._options)
+                    with sealed():
+                        client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
                 guard = _refuse_writes if self.is_read_only else self._check_leases
                 client.meta.events.register_first("before-call", guard)
                 self._clients[service] = Client(client, self._where)
             return self._clients[service]
+
+    def begin(self) -> None:
+        """See that AWS answers and takes the login, as the first call of all would. Every login may ask who it is."""
+        with self._lock:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._first is None:
+            return
+        try:
+            sts = self._session.client("sts", **(self._options | {"config": self._first}))
+            self.__dict__["account"] = sts.get_caller_identity()["Account"]
+        except BOTOCORE as error:
+            where = os.environ.get("AWS_ENDPOINT_URL_STS") or os.environ.get("AWS_ENDPOINT_URL") or self._where
+            raise translate(error, "sts", "GetCallerIdentity", where) from error
+        self._first = None
 
     def _check_leases(self, model: Any, **_: Any) -> None:
         if not model.name.startswith(_READS):
@@ -125,7 +157,14 @@ class AWS:
 
     def read_only(self) -> "AWS":
         """The same connection, in which every call that is not a read raises ReadOnly."""
-        return self if self.is_read_only else AWS(self._session, self._options, self._where, self._route, True)
+        if self.is_read_only:
+            return self
+        return AWS(self._session, self._options, self._where, self._route, True, first=self._first)
+
+    def as_key(self, key_id: str, key: Secret) -> "AWS":
+        """The same connection as the owner of an access key. It only reads."""
+        own = {"aws_access_key_id": key_id, "aws_secret_access_key": key.reveal()}
+        return AWS(self._session, self._options | own, self._where, self._route, True)
 
     def http(self) -> requests.Session:
         """HTTP as a client of the registry speaks it: true names, verified certificates, nothing from the

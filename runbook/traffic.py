@@ -29,7 +29,7 @@ class watch:  # noqa: N801 (used as `with traffic.watch(…) as seen:`)
 
     def __init__(self, aws: AWS, p: Params, login: Login):
         self._aws, self._p, self._login = aws, p, login
-        self._made, self._failed = 0, []
+        self.made, self.failed = 0, []
         self._over = threading.Event()
         self._pool, self._stream = ThreadPoolExecutor(max_workers=1), Future()
 
@@ -52,13 +52,18 @@ class watch:  # noqa: N801 (used as `with traffic.watch(…) as seen:`)
             self._stream.result()
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """How many requests were made, and how many of them failed."""
+        return self.made, len(self.failed)
+
+    @property
     def report(self) -> Report:
         """Requests made and failed; how many were made is no figure of the registry's."""
-        some = "some" if self._made else "none"
-        first = "; ".join(self._failed[:_SHOWN]) + ("; …" if len(self._failed) > _SHOWN else "")
-        found = f"{len(self._failed)} of {self._made}: {first}" if self._failed else "0"
+        some = "some" if self.made else "none"
+        first = "; ".join(self.failed[:_SHOWN]) + ("; …" if len(self.failed) > _SHOWN else "")
+        found = f"{len(self.failed)} of {self.made}: {first}" if self.failed else "0"
         report = Report(f"requests to {self._p.url} as {self._login.user} meanwhile")
-        return report.check("made", self._made > 0, "some", some).check("failed", not self._failed, "0", found)
+        return report.check("made", self.made > 0, "some", some).check("failed", not self.failed, "0", found)
 
     def _run(self) -> None:
         """At least one round; the last one begins before the end of the block."""
@@ -73,12 +78,12 @@ class watch:  # noqa: N801 (used as `with traffic.watch(…) as seen:`)
                     return
 
     def _ask(self, what: str, client: Client, path: str, *, reopen: bool = False) -> None:
-        self._made += 1
+        self.made += 1
         found = _asked(client, path)
         if reopen and found == _CUT:
             found = _asked(client, path)
         if found != "200":
-            self._failed.append(f"{what}: {found}")
+            self.failed.append(f"{what}: {found}")
 
 
 def _asked(client: Client, path: str) -> str:

@@ -18,7 +18,13 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
-from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    DataNotFoundError,
+    ReadTimeoutError,
+    UnknownServiceError,
+)
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
 from runbook.session import _READS
@@ -205,7 +211,8 @@ def lost(wire, call):
 
 
 def denied(_, call):
-    return _said(DENIED, call, "User is not authorized to perform this action")
+    named = f"{call.service}:{call.operation} on resource: *"
+    return _said(DENIED, call, f"User: arn:aws:iam::123456789012:user/x is not authorized to perform: {named}")
 
 
 def expired(_, call):
@@ -331,3 +338,55 @@ def successor():
         os._exit(0)
     while os.path.exists(f"/proc/{first}"):
         time.sleep(0.001)
+
+
+class Pages:
+    """Every paged list of a connection without clients yet answers one item a page; `left` are those that were not
+    read to their end."""
+
+    def __init__(self, aws):
+        self._session, self.left, self.count = aws._session, {}, 0
+        self._session.events.register("before-parameter-build", self._asked)
+        self._session.events.register("after-call", self._answered)
+
+    def _config(self, model):
+        try:
+            pages = self._session._session.get_paginator_model(model.service_model.service_name)
+            return pages.get_paginator(model.name)
+        except (UnknownServiceError, ValueError, DataNotFoundError):
+            return None  # not paged
+
+    def _asked(self, params, model, context, **_):
+        config = self._config(model)
+        if config is None:
+            return
+        if model.name == "ListResourceRecordSets":  # whose next page is told by a name; moto knows how
+            params["MaxItems"] = "1"
+            return
+        tokens = _listed(config["input_token"])
+        token = params.get(tokens[0])
+        context["page"] = int(token.removeprefix("page-")) if isinstance(token, str) and "page-" in token else 0
+        for name in tokens if context["page"] else ():
+            params.pop(name, None)
+        context["asked"] = f"{model.name} {sorted(params.items(), key=str)}"
+
+    def _answered(self, http_response, parsed, model, context, **_):
+        if "page" not in context or http_response.status_code >= 300:
+            return
+        config, page, at = self._config(model), context["page"], 0
+        for key in _listed(config["result_key"]):
+            items = parsed.get(key) or []
+            parsed[key] = [item for number, item in enumerate(items, at) if number == page]
+            at += len(items)
+        self.left.pop(context["asked"], None)
+        if page + 1 < at:
+            self.count += 1
+            self.left[context["asked"]] = at - page - 1
+            for name in _listed(config["output_token"]):
+                parsed[name.partition(" ||")[0]] = f"page-{page + 1}"
+            if "more_results" in config:
+                parsed[config["more_results"]] = True
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]

@@ -12,7 +12,7 @@ import time
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +53,13 @@ class Search:
         self.hits += found
         return found
 
+    def told(self) -> str:
+        """The hits, a line each; never the secret."""
+        return "\n".join(sorted({f"{hit.secret}, {hit.form}: {hit.place}" for hit in self.hits}))
+
     def files(self, *folders: Path) -> dict[Path, list[Hit]]:
         """What is found in the files below these folders, and in their names."""
-        return {path: hits for path in _files(folders) if (hits := self._file(path))}
+        return {path: hits for path in files(*folders) if (hits := self._file(path))}
 
     def _file(self, path: Path) -> list[Hit]:
         try:
@@ -118,7 +122,8 @@ def _unpacked(content: bytes, depth: int = 3) -> Iterator[bytes]:
                     yield from _unpacked(archive.read(name), depth - 1)
 
 
-def _files(folders: Iterable[Path]) -> Iterator[Path]:
+def files(*folders: Path) -> Iterator[Path]:
+    """All files below these folders; no link is followed."""
     for folder in folders:
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
@@ -137,7 +142,7 @@ class Processes:
     """Within the block, what every process of this computer shows: `lines` (what `ps` prints), and `environments`,
     by the program's name, of those that are ours to read."""
 
-    def __init__(self, every: float = 0.02):
+    def __init__(self, every: float = 0.1):
         self._every, self._over = every, threading.Event()
         self.lines: set[bytes] = set()
         self.environments: set[tuple[str, bytes]] = set()

@@ -138,7 +138,7 @@ def server(answer, certificate: tuple[Path, Path] | None = None):
         def log_message(self, *_):
             """The standard one writes to stderr."""
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = lambda self: answer(self)
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = lambda self: answer(self)
 
     listening = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if certificate:

@@ -100,7 +100,7 @@ MENDING = set(
     "iam:DetachUserPolicy iam:UpdateAssumeRolePolicy logs:GetLogEvents s3:AbortMultipartUpload s3:DeleteObject "
     "secretsmanager:PutSecretValue secretsmanager:RestoreSecret".split()
 )
-# … and what takes away pieces of the other choice, or mends those of the own one.
+# … what takes away pieces of the other choice, mends those of the own one, or AWS asks for besides a call's own action.
 ALONE = {
     "blog": set(
         "application-autoscaling:DeleteScalingPolicy application-autoscaling:DeregisterScalableTarget "
@@ -119,7 +119,12 @@ ALONE = {
         "elasticloadbalancing:DetachLoadBalancerFromSubnets "
         "elasticloadbalancing:SetLoadBalancerListenerSSLCertificate".split()
     ),
-    "production": set(),
+    "production": set(
+        "autoscaling:CreateOrUpdateTags ec2:CreateTags ec2:RunInstances ecs:UpdateCapacityProvider "
+        "ecs:UpdateContainerInstancesState elasticache:ModifyReplicationGroup elasticloadbalancing:ModifyListener "
+        "elasticloadbalancing:ModifyTargetGroup elasticloadbalancing:ModifyTargetGroupAttributes "
+        "elasticloadbalancing:SetSecurityGroups elasticloadbalancing:SetSubnets".split()
+    ),
 }
 
 
@@ -134,7 +139,7 @@ def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, mon
     changed = {"blog": load({**blog.model_dump(), **wider}), "production": load({**production.model_dump(), **more})}
     for name, life in (
         ("blog", (blog, None, blog, changed["blog"])),
-        ("production", (production, changed["production"], None)),
+        ("production", (production, changed["production"], None, production, None)),
     ):
         aws, before = deployer.login(operator, life[0], f"whole-{name}"), None
         called = record(aws)

@@ -1,9 +1,11 @@
 """The command line as a shell sees it: exit status, one sentence, no traceback."""
 
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -41,7 +43,7 @@ def params_file(tmp_path, text):
 
 def test_every_command_has_help(runbook):
     assert "cloud" in runbook("--help").stdout
-    for command in ("cloud", "run", "plan", "verify", "destroy", "password", "params"):
+    for command in ("cloud", "run", "plan", "verify", "destroy", "rotate", "password", "policy", "params"):
         done = runbook(command, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
@@ -125,6 +127,11 @@ def test_an_unknown_user_is_named(capsys):
     assert "testuser" in capsys.readouterr().err
 
 
+def test_what_cannot_be_rotated_is_named(capsys):
+    assert __main__.main(["rotate", "blog", "keys"]) == 2
+    assert "keys: what can be rotated is key, http-secret, passwords, certificate" in capsys.readouterr().err
+
+
 def test_params_are_listed(capsys):
     assert __main__.main(["params"]) == 0
     shown = capsys.readouterr().out
@@ -171,3 +178,52 @@ def test_a_reader_that_ended_is_one_sentence(runbook, tmp_path):
     os.close(writing)
     assert done.returncode == 1
     assert done.stderr == "runbook: the program that reads this output has ended\n"
+
+
+class HalfDead(http.server.BaseHTTPRequestHandler):
+    """AWS that tells who calls, and then answers nothing any more."""
+
+    ASKED = threading.Event()
+    ENDED = threading.Event()
+
+    def do_POST(self):
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if b"GetCallerIdentity" not in content:
+            self.ASKED.set()
+            self.ENDED.wait()
+            return
+        said = "<R><GetCallerIdentityResult><Account>123456789012</Account></GetCallerIdentityResult></R>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    do_GET = do_HEAD = do_PUT = do_POST
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "command"), [(signal.SIGINT, ("plan",)), (signal.SIGTERM, ("destroy", "--confirm", "registry"))]
+)
+def test_an_interrupted_command_ends_soon_though_aws_is_silent(runbook, tmp_path, number, command):
+    text = (paths.PARAMS / "blog.yml").read_text().replace("cloud: embedded", "cloud: aws")
+    HalfDead.ASKED.clear(), HalfDead.ENDED.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), HalfDead) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        login = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        login["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
+        program = subprocess.Popen(
+            [sys.executable, "-m", "runbook", command[0], params_file(tmp_path, text), *command[1:]],
+            env=runbook.environment | login, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert HalfDead.ASKED.wait(60)
+        started = time.monotonic()
+        program.send_signal(number)
+        said = program.communicate(timeout=60)[1]
+        assert time.monotonic() - started < 10  # 5 where nothing else runs
+        assert program.returncode == 4 and "interrupted" in said and "Traceback" not in said
+        HalfDead.ENDED.set()
+        server.shutdown()

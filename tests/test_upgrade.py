@@ -11,7 +11,22 @@ import pytest
 from account import dump
 from programs import registries
 
-from runbook import clients, dns, former, htpasswd, image, load, plan, registry, service, task, traffic, wait
+from runbook import (
+    clients,
+    dns,
+    due,
+    former,
+    htpasswd,
+    http_secret_rotation,
+    image,
+    load,
+    plan,
+    registry,
+    service,
+    task,
+    traffic,
+    wait,
+)
 from runbook.errors import StepFailed
 from runbook.local import images
 
@@ -193,6 +208,14 @@ def test_users_come_change_and_go_and_no_request_fails(aws, p, monkeypatch):
 
 def status(aws, p, user, password):
     return aws.http().get(f"{p.url}/v2/", auth=(user, password)).status_code
+
+
+def test_the_http_secret_is_rotated_and_no_request_fails(aws, p):
+    since, login = due.now(aws), htpasswd.logins(aws, p)[0]
+    with traffic.watch(aws, p, login) as seen:
+        assert http_secret_rotation.ensure_http_secret(aws, p, since=since)
+    assert seen.report.require()
+    assert http_secret_rotation.verify_http_secret(aws, p, since=since).require()
 
 
 def test_a_load_makes_the_service_grow_and_its_end_makes_it_shrink(aws, p):

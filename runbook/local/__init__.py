@@ -41,8 +41,9 @@ PROGRAMS = {
     "setpriv": "util-linux",
     "setsid": "util-linux",
 }
-# RUNBOOK_CREDENTIAL_SECONDS: how long a role's credentials last; RUNBOOK_REGISTRY: the program of registry 3.
-KEPT = ("HOME", "LANG", "TMPDIR", "RUNBOOK_CREDENTIAL_SECONDS", "RUNBOOK_REGISTRY")
+# RUNBOOK_CREDENTIAL_SECONDS: how long a role's credentials last; RUNBOOK_SETTLING_SECONDS: how long what is new stays
+# unknown; RUNBOOK_REGISTRY: the program of registry 3.
+KEPT = ("HOME", "LANG", "TMPDIR", "RUNBOOK_CREDENTIAL_SECONDS", "RUNBOOK_SETTLING_SECONDS", "RUNBOOK_REGISTRY")
 START_SECONDS = 60
 STOP_SECONDS = 10
 ANSWER_SECONDS = 5

@@ -41,17 +41,19 @@ class Authority:
         found = self._find()
         self._certificate, self._key = found or self._make()
 
-    def issue(self, names: Iterable[str], ip_addresses: Iterable[str] = (), days: int = 90) -> Path:
+    def issue(
+        self, names: Iterable[str], ip_addresses: Iterable[str] = (), days: int = 90, *, anew: bool = False
+    ) -> Path:
         """A certificate for these names, the first of which names the folder, laid out as certbot does.
 
         Returns home/live/NAME with cert.pem, chain.pem, fullchain.pem, privkey.pem (RSA 2048: a classic
-        balancer takes no EC key). One that fits and is valid for 30 days more is kept.
+        balancer takes no EC key). One that fits and is valid for 30 days more is kept, unless `anew`.
         """
         names = list(dict.fromkeys(names))
         addresses = [ipaddress.ip_address(each) for each in dict.fromkeys(ip_addresses)]
         folder = self._home / "live" / names[0].replace("*", "_")
         wanted = [x509.DNSName(name) for name in names] + [x509.IPAddress(each) for each in addresses]
-        if not self._fits(folder, wanted):
+        if anew or not self._fits(folder, wanted):
             self._write_leaf(folder, names[0], wanted, days)
         return folder
 
@@ -94,7 +96,8 @@ class Authority:
 
     def _write_leaf(self, folder: Path, name: str, wanted: list[x509.GeneralName], days: int) -> None:
         leaf = self._leaf(name, wanted, days)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         write_secret(folder / "privkey.pem", leaf.key)
         _write(folder / "cert.pem", leaf.certificate)
         _write(folder / "chain.pem", leaf.chain)

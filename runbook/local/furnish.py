@@ -16,12 +16,17 @@ def furnish(p: Params) -> None:
     """
     _bring_zone(connect(p), p.zone)
     if p.certificate_folder is not None:
-        block = running().endpoint.split(".")[1]
-        addresses = [f"127.{block}.2.{k}" for k in range(1, state.BALANCERS + 1)]
-        Authority(state.home()).issue([p.domain, "localhost"], addresses)
+        issue(p)
     if p.configured_by == "image":
         folder = write_image(p, state.home() / "build" / p.name)
         images.build(state.home(), folder, p.image)
+
+
+def issue(p: Params, *, anew: bool = False) -> None:
+    """The files of the certificate, if there are none that fit, or `anew`: what certbot does."""
+    block = running().endpoint.split(".")[1]
+    addresses = [f"127.{block}.2.{k}" for k in range(1, state.BALANCERS + 1)]
+    Authority(state.home()).issue([p.domain, "localhost"], addresses, anew=anew)
 
 
 def _bring_zone(aws: AWS, zone: str) -> None:

@@ -44,8 +44,11 @@ class Place:
 
     def folder(self, *names: str) -> Path:
         """A folder (0700, made where absent) for what lives no longer than this cloud does."""
-        path = data(self.home).joinpath(*names)
+        path = data(self.home)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in Path(*names).parts:  # with `parents` those between would have the mode that the umask leaves
+            path /= name
+            path.mkdir(mode=0o700, exist_ok=True)
         return path
 
 

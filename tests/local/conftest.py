@@ -48,7 +48,9 @@ class Cloud:
             yield
 
     def up(self, port: int | None = None) -> local.Running:
-        with self.chosen():
+        """Up; what is new in it is known at once: tests of other things wait for nothing."""
+        with self.chosen(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RUNBOOK_SETTLING_SECONDS", os.environ.get("RUNBOOK_SETTLING_SECONDS", "0"))
             self.running = local.up(port)
         return self.running
 

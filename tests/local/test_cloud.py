@@ -15,7 +15,7 @@ import requests
 
 from runbook import local
 from runbook.local import haproxy, server, state
-from runbook.local.state import CloudError
+from runbook.local.state import CloudError, Place
 
 pytestmark = pytest.mark.embedded
 
@@ -34,6 +34,13 @@ def test_up_again_gives_the_one_that_runs(cloud):
     assert cloud.status()["pid"] == again.pid
     assert again.endpoint == cloud.status()["endpoint"]
     assert again.endpoint.startswith("http://127.")
+
+
+def test_its_folders_are_for_its_owner_only(tmp_path):
+    place = Place(tmp_path / "home", 20)
+    for made in (place.folder("nodes", "i-1", "commands"), place.folder("balancers/1")):
+        below = [made, *made.parents][: len(made.relative_to(place.home).parts)]
+        assert [stat.S_IMODE(folder.stat().st_mode) for folder in below] == [0o700] * len(below)
 
 
 def test_its_files_are_for_its_owner_only(cloud):

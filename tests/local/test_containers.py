@@ -15,6 +15,7 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ecs.models import ecs_backends
 from moto.server import ThreadedMotoServer
+from refusals import TRUST
 
 from runbook.local import containers, images, ports
 from runbook.local.containers import ContainerError
@@ -103,7 +104,7 @@ def program(container):
 def role(*actions):
     """An execution role that may do `actions`."""
     iam = boto3.client("iam", region_name=REGION)
-    made = iam.create_role(RoleName="execution", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    made = iam.create_role(RoleName="execution", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     policy = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
@@ -368,7 +369,12 @@ def test_a_secret_that_cannot_be_had(host):
     assert "is binary" in reason(binary)
     assert "invalid ssm parameters" not in reason("a-name")  # the role may not read parameters at all
     assert "unable to assume the role" in reason(there, f"{allowed}-gone")
-    boto3.client("iam", region_name=REGION).delete_role_policy(RoleName="execution", PolicyName="read")
+    iam = boto3.client("iam", region_name=REGION)
+    for trusted, seen in (("ec2.amazonaws.com", "unable to assume the role"), ("ecs-tasks.amazonaws.com", "is binary")):
+        document = json.dumps(TRUST).replace("ecs-tasks.amazonaws.com", trusted)
+        iam.update_assume_role_policy(RoleName="execution", PolicyDocument=document)
+        assert seen in reason(binary)
+    iam.delete_role_policy(RoleName="execution", PolicyName="read")
     assert "is not authorized to perform: secretsmanager:GetSecretValue" in reason(there)
 
 

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.embedded
 
 PART = 6 * 1024 * 1024  # S3 takes parts of 5 MiB and more
 ACTIONS = s3_policy.BUCKET_ACTIONS + s3_policy.OBJECT_ACTIONS
-USER = "only-our-policy"
+USER = BUCKET = "only-our-policy"
 _numbers = itertools.count(1)
 
 
 def ours(without=None):
     """The policy as the steps write it, for this test's bucket; `without` an action."""
-    p = load("blog").model_copy(update={"bucket": "b-registry"})
+    p = load("blog").model_copy(update={"bucket": BUCKET})
     statements = s3_policy.statements(p)
     for each in statements:
         each["Action"] = [action for action in each["Action"] if action != without]
@@ -148,14 +148,15 @@ def content(size=1024):
 @pytest.fixture(scope="module")
 def working(cloud, tmp_path_factory):
     s3, iam = cloud.client("s3"), cloud.client("iam")
-    for name in ("b-registry", "another"):
+    for name in (BUCKET, "another-bucket"):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    s3.put_object(Bucket="another", Key="k", Body=b"")
+    s3.put_object(Bucket="another-bucket", Key="k", Body=b"")
     iam.create_user(UserName=USER)
     key = iam.create_access_key(UserName=USER)["AccessKey"]
     keys = {
         "REGISTRY_STORAGE_S3_ACCESSKEY": key["AccessKeyId"],
         "REGISTRY_STORAGE_S3_SECRETKEY": key["SecretAccessKey"],
+        "REGISTRY_STORAGE_S3_BUCKET": BUCKET,
         "REGISTRY_STORAGE_DELETE_ENABLED": "true",
         "REGISTRY_LOG_LEVEL": "error",
     }
@@ -178,14 +179,14 @@ def test_nothing_of_it_is_superfluous(working, action):
     ("call", "params"),
     [
         ("list_buckets", {}),
-        ("get_bucket_location", {"Bucket": "b-registry"}),
-        ("get_bucket_policy", {"Bucket": "b-registry"}),
-        ("put_bucket_policy", {"Bucket": "b-registry", "Policy": "{}"}),
-        ("put_bucket_acl", {"Bucket": "b-registry", "ACL": "public-read"}),
-        ("delete_bucket", {"Bucket": "b-registry"}),
-        ("list_objects_v2", {"Bucket": "another"}),
-        ("put_object", {"Bucket": "another", "Key": "k", "Body": b""}),
-        ("copy_object", {"Bucket": "b-registry", "Key": "k", "CopySource": "another/k"}),
+        ("get_bucket_location", {"Bucket": BUCKET}),
+        ("get_bucket_policy", {"Bucket": BUCKET}),
+        ("put_bucket_policy", {"Bucket": BUCKET, "Policy": "{}"}),
+        ("put_bucket_acl", {"Bucket": BUCKET, "ACL": "public-read"}),
+        ("delete_bucket", {"Bucket": BUCKET}),
+        ("list_objects_v2", {"Bucket": "another-bucket"}),
+        ("put_object", {"Bucket": "another-bucket", "Key": "k", "Body": b""}),
+        ("copy_object", {"Bucket": BUCKET, "Key": "k", "CopySource": "another-bucket/k"}),
         ("create_bucket", {"Bucket": "third"}),
     ],
 )

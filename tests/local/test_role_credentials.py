@@ -57,7 +57,7 @@ def registry(cloud, folder, **env):
         port = free.getsockname()[1]
     config = folder / "config.yml"
     config.write_text("version: 0.1\n")
-    env |= {
+    env = {
         "HOME": str(folder),
         "REGISTRY_HTTP_ADDR": f"127.0.0.1:{port}",
         "REGISTRY_STORAGE": "s3",
@@ -65,7 +65,7 @@ def registry(cloud, folder, **env):
         "REGISTRY_STORAGE_S3_BUCKET": BUCKET,
         "REGISTRY_STORAGE_S3_REGIONENDPOINT": cloud.running.endpoint,
         "REGISTRY_STORAGE_S3_SECURE": "false",
-    }
+    } | env
     process = subprocess.Popen(
         [images.PROGRAM, "serve", str(config)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

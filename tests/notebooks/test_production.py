@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
-import threading
 from types import SimpleNamespace
 
+import leaks
 import pytest
 from account import dump
 
@@ -14,6 +15,8 @@ from runbook import connect, headless, htpasswd, load, paths
 
 pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
 
+# What the init container writes for the registry alone, in a volume below a folder that is its owner's.
+HTPASSWD = re.compile(r"/data/volumes/.*htpasswd$")
 PARAMS = paths.PARAMS / "production.yml"
 
 
@@ -48,30 +51,21 @@ def aws(command, folder):
 @pytest.fixture(scope="module")
 def lived(aws, command, folder):
     """A whole life: what was there before, what each command said, the secrets, and what was there after."""
-    p, before, seen, ended = load("production"), dump(aws), set(), threading.Event()
-
-    def look():
-        while not ended.wait(0.2):
-            shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-            seen.update(shown.splitlines())
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
+    p, before = load("production"), dump(aws)
+    with leaks.Processes(every=0.2) as seen:
         notebook = paths.NOTEBOOKS / "01_enable_s3_and_authentication.ipynb"
         first = command("papermill", notebook, folder / "runs_01.ipynb", "--no-progress-bar", "-f", PARAMS)
         run = command("runbook", "run", "production")
         plan = command("runbook", "plan", "production")
-    finally:
-        ended.set()
-        looking.join()
-    secrets = [htpasswd.password(aws, p, user).reveal() for user in p.users]
+    secrets = {f"password of {user}": htpasswd.password(aws, p, user).reveal() for user in p.users}
     for name in (p.http_secret, p.htpasswd_secret):
-        secrets += aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"].splitlines()
+        lines = aws.secretsmanager.get_secret_value(SecretId=name)["SecretString"].splitlines()
+        secrets |= {f"{name}, line {number}": line.rsplit("$")[-1] for number, line in enumerate(lines)}
+    held = {path: path.read_bytes() for path in leaks.files(folder / "home")}
     destroy = command("runbook", "destroy", "production", "--images")
     return SimpleNamespace(
         **{"first": first, "run": run, "plan": plan, "destroy": destroy},
-        **{"before": before, "after": dump(aws), "secrets": secrets, "seen": "\n".join(seen)},
+        **{"before": before, "after": dump(aws), "secrets": secrets, "seen": seen, "held": held},
     )
 
 
@@ -99,18 +93,22 @@ def test_then_there_is_nothing_to_change(lived):
 
 
 def test_no_document_no_log_and_no_process_list_holds_a_secret(lived, folder):
-    shown = {"the process list": lived.seen, "the log": (folder / "home" / "cloud.log").read_text()}
+    """How secrets come in by every way, and what else may hold one, is in test_secrets.py."""
+    assert len(lived.secrets) >= 5
+    search, running = leaks.Search(lived.secrets), lived.seen.text()
+    for program in (b"haproxy", b"redis-server", b"registry serve", b"ipykernel"):
+        assert program in running
+    search.look("the process list", running)
     for name in ("first", "run", "plan", "destroy"):
         done = getattr(lived, name)
-        shown[name] = done.stdout + done.stderr
-    for file in [folder / "runs_01.ipynb", *(folder / "runs").rglob("*.*")]:
-        shown[file.name] = file.read_text()
-    assert {"report.json", "report.md", "03_create_an_htpasswd_file.ipynb"} <= shown.keys()
-    for program in ("haproxy", "redis-server", "registry serve", "ipykernel"):
-        assert program in lived.seen
-    assert len(lived.secrets) >= 5 and all(len(secret) > 10 for secret in lived.secrets)
-    for where, text in shown.items():
-        assert not any(secret in text for secret in lived.secrets), where
+        search.look(name, done.stdout + done.stderr)
+    search.look("runs_01.ipynb", (folder / "runs_01.ipynb").read_bytes())
+    search.files(folder / "runs")
+    for path, content in lived.held.items():
+        if not HTPASSWD.search(str(path)):
+            search.look(str(path), content)
+    assert search.places > 50
+    assert not search.hits, search.told()
 
 
 def test_destruction_leaves_nothing(lived):

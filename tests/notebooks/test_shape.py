@@ -23,7 +23,8 @@ def code(notebook):
 
 
 def test_the_notebooks_are_all_there():
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["00", "01", "02", "03", "04", "05", "06", "07", "10", "99"]
+    found = [path.stem[:2] for path in NOTEBOOKS]
+    assert found == ["00", "01", "02", "03", "04", "05", "06", "07", "10", "11", "12", "99"]
 
 
 def test_one_parameters_cell_that_names_the_blog(notebook):
