@@ -1,9 +1,9 @@
 """Runs on one deployment at the same time leave one of everything: on the embedded cloud."""
 
 import pytest
+import runs
 from account import dump
 
-import runs
 from runbook import load, plan
 
 pytestmark = pytest.mark.embedded

@@ -30,7 +30,11 @@ from runbook import (
 )
 
 ACCOUNT = "123456789012"
-_VPC, _ZONE, _SUBNETS = "vpc-0123456789abcdef0", "Z0123456789ABCDEFGHIJ", ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+_VPC, _ZONE, _SUBNETS = (
+    "vpc-0123456789abcdef0",
+    "Z0123456789ABCDEFGHIJ",
+    ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+)
 _DIRECTIONS = {
     "ingress": ("SecurityGroupIngress", "CidrIp", "SourceSecurityGroupId"),
     "egress": ("SecurityGroupEgress", "CidrIp", "DestinationSecurityGroupId"),
@@ -264,7 +268,11 @@ def _capitals(value, parent=""):
     """CloudFormation's spelling of ECS's words; the driver's own options keep theirs."""
     if isinstance(value, list):
         return [_capitals(each) for each in value]
-    if not isinstance(value, dict) or parent == "options" or any(key.startswith("Fn::") or key == "Ref" for key in value):
+    if (
+        not isinstance(value, dict)
+        or parent == "options"
+        or any(key.startswith("Fn::") or key == "Ref" for key in value)
+    ):
         return value
     return {key[0].upper() + key[1:]: _capitals(each, key) for key, each in value.items()}
 
