@@ -1,4 +1,4 @@
-"""The four scanners, each in a venv of its own below `.scan` (`make scan`), and what each of them finds, in one form."""
+"""The four scanners, each in a venv of its own below `.scan` (`make scan`), and what each finds, in one form."""
 
 import json
 import os
