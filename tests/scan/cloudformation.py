@@ -316,7 +316,7 @@ def _balancer(p):
         **group["HealthCheck"],
     }
     key = certificate.want_certificate(p)
-    issued = {"DomainName": key["Domain"], "KeyAlgorithm": key["Key"], "ValidationMethod": "DNS", "Tags": _tags(p)}
+    issued = {"DomainName": key["Domain"], "ValidationMethod": "DNS", "Tags": _tags(p)}
     found = {
         "Balancer": _of("ElasticLoadBalancingV2::LoadBalancer", properties),
         "TargetGroup": _of("ElasticLoadBalancingV2::TargetGroup", targets),
