@@ -24,6 +24,7 @@ from runbook import (
 )
 
 _ACCOUNT = "123456789012"
+_TLS = "ELBSecurityPolicy-TLS(13-1-2|-1-2-2017-01)"  # that of the balancers' policies which take nothing older
 CONTROLS = {}
 
 
