@@ -1,6 +1,8 @@
 """The deployment's secrets in AWS Secrets Manager: found by name, ours by tag, read only at the place of use."""
 
-from . import wait
+from collections.abc import Iterable
+
+from . import tags, wait
 from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Changes, Document, destroyed
@@ -27,6 +29,26 @@ def read_secret(aws: AWS, p: Params, name: str) -> Secret | None:
     return Secret(value["SecretString"]) if value else None
 
 
+def want_tags(p: Params, names: Iterable[str]) -> dict[str, dict]:
+    """The part of a `want_x` that says the extra tags of its secrets; nothing where the params ask for none."""
+    return {"Secrets": {name: tags.want(p) for name in names}} if p.extra_tags else {}
+
+
+def find_tags(aws: AWS, p: Params, names: Iterable[str]) -> dict[str, dict]:
+    """The same part of what is; that a secret is absent is told elsewhere."""
+    if not p.extra_tags:
+        return {}
+    there = {name: _describe(aws, p, name) for name in names}
+    return {"Secrets": {name: tags.found(p, each["Tags"]) if each else tags.want(p) for name, each in there.items()}}
+
+
+def mend_tags(aws: AWS, p: Params, names: Iterable[str]) -> None:
+    """Tag those of the secrets that are there and lack an extra tag."""
+    for name, seen in find_tags(aws, p, names).get("Secrets", {}).items():
+        if tags.differ(p, seen):
+            aws.secretsmanager.tag_resource(SecretId=name, Tags=tags.pairs(p.extra_tags))
+
+
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
     """Create the secret or give it a new version; returns the VersionId."""
     if _is_there(aws, p, name):
@@ -51,11 +73,11 @@ def _is_there(aws: AWS, p: Params, name: str) -> bool:
 def _create(aws: AWS, p: Params, name: str, description: str, **value: str) -> dict:
     """A forced deletion is asynchronous, and the name is taken until it is done:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html"""
-    tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
 
     def create():
         try:
-            made = aws.secretsmanager.create_secret(Name=name, Description=description, Tags=tags, **value)
+            given = {"Description": description, "Tags": tags.pairs(p.tags), **value}
+            made = aws.secretsmanager.create_secret(Name=name, **given)
         except AwsError as error:
             if error.code == "InvalidRequestException" and "deletion" in error.message:
                 return None, "the old secret of that name is still being deleted"
