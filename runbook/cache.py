@@ -147,12 +147,8 @@ def _member(aws: AWS, group: dict) -> dict:
 
 
 def _must_be_replaced(wanted: Document, found: Document) -> bool:
-    fixed = {
-        key: value
-        for key, value in wanted.items()
-        if key not in (*_CHANGEABLE, *_OF_GROUPS, "Status", "Endpoint", "Tags")
-    }
-    return not compare("", fixed, found)
+    mended = (*_CHANGEABLE, *_OF_GROUPS, "Status", "Endpoint", "Tags")
+    return not compare("", {key: value for key, value in wanted.items() if key not in mended}, found)
 
 
 def _changes(wanted: Document, found: Document, group: str) -> dict:

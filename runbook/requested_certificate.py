@@ -5,7 +5,7 @@ ACM looks for the record again at each renewal, so it stays as long as the certi
 
 import uuid
 
-from . import acm, hosted_zone
+from . import acm, hosted_zone, tags
 from .errors import StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -21,7 +21,8 @@ _CONTENT = "requested from ACM"
 
 def want_certificate(p: Params) -> Document:
     """What it is for, its key, its state in ACM, and that the record by which ACM renews it is in the zone."""
-    return Document(Domain=p.domain, Key=acm.RSA, Status="ISSUED", Content=_CONTENT, Validation=_in_zone(p))
+    told = {"Domain": p.domain, "Key": acm.RSA, "Status": "ISSUED", "Content": _CONTENT, "Validation": _in_zone(p)}
+    return Document(told, **acm.want_tags(p))
 
 
 def find_certificate(aws: AWS, p: Params) -> Document | None:
@@ -36,6 +37,7 @@ def find_certificate(aws: AWS, p: Params) -> Document | None:
         Content=_CONTENT,
         Validation=_in_zone(p) if _in_route53(aws, p, _proof(found)) else "no record for it in the zone",
         Valid=acm.valid(found.get("NotAfter")),
+        **acm.find_tags(aws, p, found["CertificateArn"]),
     )
 
 
@@ -55,6 +57,7 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     record = wait(title, lambda: _asked_for(aws, arn), timeout=120, every=1)
     if _in_route53(aws, p, record) is None:
         hosted_zone.submit(aws, zone, changes=[("UPSERT", _record(record))])
+    acm.mend_tags(aws, p, arn)
     wait(title, lambda: _issued(aws, p, arn), timeout=_ISSUED_WITHIN, every=2)
     return report.changes.done
 
@@ -98,7 +101,7 @@ def _request(aws: AWS, p: Params) -> dict:
         ValidationMethod="DNS",
         KeyAlgorithm="RSA_2048",
         IdempotencyToken=uuid.uuid4().hex,
-        Tags=[{"Key": key, "Value": value} for key, value in p.tags.items()],
+        Tags=tags.pairs(p.tags),
     )["CertificateArn"]
     for each in dead:
         acm.delete(aws, each, title=_title(p))

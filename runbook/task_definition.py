@@ -1,6 +1,6 @@
 """The task definition that is wanted, from the params alone, and how one that is there compares to it."""
 
-from . import config
+from . import config, tags
 from .params import Params
 from .report import Document, Report, compare
 
@@ -34,7 +34,7 @@ def compare_task(p: Params, found: Document | None) -> Report:
 
     A container that only one side has is one difference.
     """
-    title, wanted = f"task definition {p.family}", _by_name(want_task(p))
+    title, wanted = f"task definition {p.family}", _by_name(want_task(p)) | tags.want(p)
     if found is None:
         return compare(title, wanted, None)
     seen = _by_name(found)
