@@ -12,7 +12,15 @@ def want_log_group(p: Params) -> Document:
 
 
 def find_log_group(aws: AWS, p: Params) -> Document | None:
-    """Name, retention in days and ARN. NotOurs without our tag."""
+    """Name and retention in days. NotOurs without our tag."""
+    group = _describe(aws, p)
+    if group is None:
+        return None
+    told = {"logGroupName": p.log_group, "retentionInDays": group.get("retentionInDays")}
+    return Document(told, **tags.found(p, group["tags"]))
+
+
+def _describe(aws: AWS, p: Params) -> dict | None:
     groups = aws.logs.all("describe_log_groups", "logGroups", logGroupNamePrefix=p.log_group)
     group = next((group for group in groups if group["logGroupName"] == p.log_group), None)
     if group is None:
@@ -21,8 +29,7 @@ def find_log_group(aws: AWS, p: Params) -> Document | None:
     seen = aws.logs.list_tags_for_resource(resourceArn=arn)["tags"]
     if seen.get("runbook:deployment") != p.name:
         raise NotOurs(f"log group {p.log_group}", p)
-    told = {"logGroupName": p.log_group, "retentionInDays": group.get("retentionInDays")}
-    return Document(told, **tags.found(p, seen), Arn=arn)
+    return group | {"arn": arn, "tags": seen}
 
 
 def ensure_log_group(aws: AWS, p: Params) -> Changes:
@@ -31,7 +38,7 @@ def ensure_log_group(aws: AWS, p: Params) -> Changes:
     if found is None:
         aws.logs.create_log_group(logGroupName=p.log_group, tags=p.tags)
     elif tags.differ(p, found):
-        aws.logs.tag_resource(resourceArn=found["Arn"], tags=p.extra_tags)
+        aws.logs.tag_resource(resourceArn=_describe(aws, p)["arn"], tags=p.extra_tags)
     if found is None or found["retentionInDays"] != p.log_retention:
         aws.logs.put_retention_policy(logGroupName=p.log_group, retentionInDays=p.log_retention)
     return report.changes.done

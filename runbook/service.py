@@ -165,8 +165,7 @@ def _compare(p: Params, found: Document | None) -> Report:
     """
     wanted = want_service(p)
     if found is not None:
-        if rollout.within(p, found["desiredCount"]):
-            wanted["desiredCount"] = found["desiredCount"]
+        wanted["desiredCount"] = rollout.nearest(p, found["desiredCount"])
         untold = [key for key in _UNTOLD if key not in found]
         if "deploymentConfiguration" in untold:
             untold += ["capacityProviderStrategy", "placementStrategy"]
@@ -298,8 +297,8 @@ def _update(aws: AWS, p: Params, newest: str, service: dict, report: Report) -> 
     kept |= set() if "capacityProviderStrategy" in wrong else {"capacityProviderStrategy"}
     kept |= set() if "desiredCount" in wrong else {"desiredCount"}
     wanted = {key: value for key, value in want_service(p).items() if key not in kept}
-    if p.scales and "desiredCount" in wrong:
-        wanted["desiredCount"] = p.replicas if service["desiredCount"] < p.replicas else p.max_replicas
+    if "desiredCount" in wrong:
+        wanted["desiredCount"] = rollout.nearest(p, service["desiredCount"])
     if "Added.enableExecuteCommand" in wrong:
         wanted["enableExecuteCommand"] = False
     force = bool(wrong & {"deployment", "users", "capacityProviderStrategy"})

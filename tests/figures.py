@@ -9,7 +9,7 @@ def figure(record_property):
 
 
 def pytest_terminal_summary(terminalreporter):
-    reports = [each for group in terminalreporter.stats.values() for each in group if hasattr(each, "user_properties")]
+    reports = [each for group in terminalreporter.stats.values() for each in group if hasattr(each, "when")]
     shown = {
         (report.nodeid, text)
         for report in reports

@@ -1,0 +1,168 @@
+"""Each managed setting changed by hand: the plan names it, the next run mends it and writes nothing else."""
+
+import contextlib
+import functools
+import os
+import pickle
+import random
+import traceback
+from collections import Counter
+
+import drift
+import pytest
+import world
+
+from runbook import plan, wait
+from runbook.errors import StepFailed
+from runbook.session import _READS, AWS
+
+TAGGED = {"extra_tags": {"team": "platform"}}
+# One run at a time holds a parameter of Systems Manager; that is no change of the deployment.
+LEASE = {"ssm PutParameter", "ssm DeleteParameter", "ssm AddTagsToResource"}
+
+
+@pytest.fixture(params=["blog", "production"])
+def deployed(request, account, monkeypatch, tmp_path):
+    """A whole deployment on moto, as its last run left it."""
+    p = world.blog(tmp_path, **TAGGED) if request.param == "blog" else world.production(**TAGGED)
+    readers = {}
+    read_only = AWS.read_only  # one reader for all, whose clients take long to make
+    monkeypatch.setattr(AWS, "read_only", lambda aws: readers.setdefault(id(aws), read_only(aws)))
+    with world.account(p, monkeypatch, tmp_path / "node") as aws:
+        _deploy(aws, p)
+        assert all(step.verify(aws.read_only(), p) for step in plan.STEPS)  # without a thread, as forks follow
+        yield request.param, aws, p
+
+
+def _deploy(aws, p):
+    for step in plan.STEPS:
+        step.ensure(aws, p)
+
+
+@contextlib.contextmanager
+def writes_of(aws):
+    """The names of the operations that write, in the order in which they were called."""
+    made = []
+
+    def note(model, **_):
+        operation = f"{model.service_model.service_name} {model.name}"
+        if not model.name.startswith(_READS) and operation not in LEASE:
+            made.append(operation)
+
+    aws._session.events.register_first("before-call", note)
+    # the clients that are there have taken over the session's hooks when they were made
+    for client in aws._clients.values():
+        client.meta.events.register_first("before-call", note)
+    yield made
+
+
+def details(changes):
+    return [(row.title, detail) for row in changes.rows if row for detail in row.details or (row.word,)]
+
+
+def in_a_fork(look):
+    """What `look()` gives in a process that has all of this one, and after which this one is as it was."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        try:
+            result = look()
+        except BaseException:
+            result = [traceback.format_exc()]
+        with os.fdopen(write, "wb") as pipe:
+            pickle.dump(result, pipe)
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return pickle.loads(answer) if answer else ["the process ended without an answer"]
+
+
+def tried(aws, p, row):
+    """What is wrong with the row; nothing is well."""
+    row.change(aws, p)
+    for _ in range(2):
+        wait.time.sleep(0)  # AWS acts on it
+    wrong, wanted = [], [drift.filled(each, p) for each in row.named]
+    planned = details(plan.changes(aws, p))
+    missing = [each for each in wanted if not any(drift.is_named(each, seen) for seen in planned)]
+    more = [seen for seen in planned if not any(drift.is_named(each, seen) for each in wanted)]
+    wrong += [f"the plan does not say: {each}" for each in missing] + [f"the plan says, too: {each}" for each in more]
+    with writes_of(aws) as made:
+        if row.refused:
+            try:
+                _deploy(aws, p)
+            except StepFailed as error:
+                return wrong + ([] if row.refused in str(error) else [f"refused otherwise: {error}"])
+            return [*wrong, "it is not refused"]
+        _deploy(aws, p)
+        if Counter(made) != Counter(row.writes):
+            wrong.append(f"written: {made}")
+    wrong += [f"not mended: {each}" for each in details(plan.changes(aws, p))]
+    return wrong + ([f"not kept: {row.name}"] if row.kept and not row.kept(aws, p) else [])
+
+
+def try_all(aws, p, rows):
+    if os.environ.get("DRIFT_OUT"):
+        import time
+
+        with open(os.environ["DRIFT_OUT"], "a") as out:
+            only = os.environ.get("DRIFT_ONLY", "").split(",")
+            for row in rows:
+                if os.environ.get("DRIFT_ONLY") and row.name not in only:
+                    continue
+                t = time.time()
+                wrong = in_a_fork(functools.partial(tried, aws, p, row))
+                print(
+                    "ok" if not wrong else "BAD",
+                    p.scales,
+                    row.name,
+                    f"{time.time() - t:.1f}",
+                    *wrong,
+                    sep="\n    " if wrong else " ",
+                    file=out,
+                    flush=True,
+                )
+        return {}
+    return {row.name: wrong for row in rows if (wrong := in_a_fork(functools.partial(tried, aws, p, row)))}
+
+
+def _of(which, p):
+    return [row for row in drift.rows(which, p)]
+
+
+@pytest.mark.moto
+def test_what_a_person_changes_is_named_and_mended_alone(deployed, figure):
+    which, aws, p = deployed
+    rows = _of(which, p)
+    some = random.sample(rows, 12)
+    assert try_all(aws, p, some) == {}
+    figure(f"settings changed by hand ({which}), a sample", len(some))
+
+
+@pytest.mark.moto
+@pytest.mark.long
+def test_whatever_a_person_changes_is_named_and_mended_alone(deployed, figure):
+    which, aws, p = deployed
+    rows = [row for row in _of(which, p) if os.environ.get("DRIFT", "") in row.name]
+    assert try_all(aws, p, rows) == {}
+    figure(f"settings changed by hand ({which})", len(rows))
+    figure(f"of them mended, and nothing else written ({which})", len(rows) - sum(bool(row.refused) for row in rows))
+
+
+@pytest.mark.moto
+def test_every_managed_setting_is_in_the_table(deployed):
+    """Whatever a step compares is changed by a row, or stands in the list of what nobody can change by hand."""
+    which, aws, p = deployed
+    named = {drift.field(drift.filled(each, p)) for row in _of(which, p) for each in row.named}
+    excepted = {(title.format(p=p), field.format(p=p)) for title, field in drift.UNCHANGEABLE}
+    compared = {(report.title, check.name) for report in plan.verify(aws, p) for check in report.checks}
+    left = {each for each in compared - named if not drift.is_excepted(each, excepted)}
+    assert left == set()
+
+
+@pytest.mark.pure
+def test_the_exceptions_are_still_there_and_have_reasons():
+    assert all(len(reason.split()) > 3 for reason in drift.UNCHANGEABLE.values())
