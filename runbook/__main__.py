@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     destroy.add_argument("--images", action="store_true", help="delete the bucket with the images in it, too")
     password = with_params(command("password", _password, "print one user's password, for a pipe into docker login"))
     password.add_argument("user")
+    with_params(command("policy", _policy, "the IAM policies that a login needs for these params, and no more"))
     command("params", _describe, "every key of a params file, its type, default and meaning")
     return parser
 
@@ -75,12 +76,14 @@ def _cloud(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import clients, headless, plan
+    from . import clients, headless, lease, plan, preflight
 
     p = load(options.params)
     aws = plan.start(p)
+    preflight.preflight(aws, p, headless=True).require()
     note = plan.emulated(p)
-    folder, results = headless.run(p, note=note)
+    with lease.hold(aws, p) as held:
+        folder, results = headless.run(p, note=note, held=held)
     print(f"\nreport    {folder}/report.md")
     if note:
         print(f"emulated  {note}")
@@ -92,12 +95,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from . import plan
+    from . import plan, preflight
     from .session import connect
 
     p = load(options.params)
-    found = plan.changes(connect(p, read_only=True), p)
+    aws = connect(p, read_only=True)
+    verified = plan.verify(aws, p)
+    found = verified.changes
     print(found if found else f"{p.title}: nothing to change")
+    if p.cloud == "aws":  # to the embedded cloud a run brings what it needs
+        (preflight.brought(aws, p) + preflight.names(verified)).require()
     return EXIT_CHANGES if found else 0
 
 
@@ -131,6 +138,13 @@ def _password(options: argparse.Namespace) -> int:
     if sys.stdout.isatty():
         raise ParamsError("the password is not shown on a terminal; pipe it, for example into docker login")
     print(htpasswd.password(connect(p, read_only=True), p, options.user).reveal())
+    return 0
+
+
+def _policy(options: argparse.Namespace) -> int:
+    from .deployer_policy import want_policies
+
+    print(want_policies(load(options.params)))
     return 0
 
 

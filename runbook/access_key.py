@@ -29,7 +29,8 @@ def want_user(p: Params) -> Document:
 def find_user(aws: AWS, p: Params) -> Document | None:
     """The user in the same words; its key is told by where it is, never by its id. What else it may do, by policies
     of other names or by its groups, is told as added."""
-    if aws.iam.find("get_user", _ABSENT, UserName=p.user_name) is None:
+    user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), _stored_id(aws, p)
+    if user is None:
         return None
     seen = aws.iam.all("list_user_tags", "Tags", UserName=p.user_name)
     if {"Key": "runbook:deployment", "Value": p.name} not in seen:
@@ -38,7 +39,7 @@ def find_user(aws: AWS, p: Params) -> Document | None:
     return Document(
         UserName=p.user_name,
         Policy=inline["PolicyDocument"] if inline else None,
-        AccessKey=_told(p, _stored_id(aws, p), _keys(aws, p)),
+        AccessKey=_told(p, stored, _keys(aws, p)),
         **tags.found(p, seen),
         **find_tags(aws, p, [p.key_secret]),
         **added(_rights(aws, p)),

@@ -12,6 +12,7 @@ from .wait import wait
 
 RSA = "RSA, 2048 bits or more"
 DAYS_LEFT = 14  # certbot renews 30 days before the end, ACM earlier; less means that the renewal does not work
+ENDED = "ended"
 VALID = f"at least {DAYS_LEFT} days"
 # Beyond these states there is no way back: https://docs.aws.amazon.com/acm/latest/userguide/troubleshooting.html
 DEAD = ("FAILED", "VALIDATION_TIMED_OUT", "EXPIRED", "REVOKED", "INACTIVE")
@@ -149,5 +150,5 @@ def valid(until: datetime.datetime | None) -> str:
         return "not issued"
     left = until - datetime.datetime.now(datetime.UTC)
     if left < datetime.timedelta(0):
-        return "ended"
+        return ENDED
     return VALID if left >= datetime.timedelta(days=DAYS_LEFT) else f"less than {DAYS_LEFT} days"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from . import tags, target_group
+from . import lease, tags, target_group
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, added, compare, destroyed
@@ -55,6 +55,7 @@ def find_alarms(aws: AWS, p: Params) -> Document | None:
     return Document({name: _found(p, alarm, names) for name, alarm in _described(aws, p).items()}) or None
 
 
+@lease.exclusive
 def ensure_alarms(aws: AWS, p: Params) -> Changes:
     """Write each alarm that is missing or differs. StepFailed without the balancer, or without the topic."""
     wanted = want_alarms(p)
@@ -62,7 +63,7 @@ def ensure_alarms(aws: AWS, p: Params) -> Changes:
     report = compare(_TITLE, wanted, found)
     if report:
         return report.changes.done
-    _require_topic(aws, p)
+    require_topic(aws, p)
     names = {name: value for value, name in _dimension_names(aws, p).items()}
     if f"target group {p.target_group_name}" not in names:
         raise StepFailed(
@@ -89,6 +90,7 @@ def verify_alarms(aws: AWS, p: Params) -> Report:
     return report
 
 
+@lease.exclusive
 def destroy_alarms(aws: AWS, p: Params) -> Changes:
     """Delete those that are there."""
     found = sorted(_described(aws, p)) if p.alarms else []
@@ -162,7 +164,8 @@ def _dimension_names(aws: AWS, p: Params) -> dict[str, str]:
     return names
 
 
-def _require_topic(aws: AWS, p: Params) -> None:
+def require_topic(aws: AWS, p: Params) -> None:
+    """StepFailed when the topic that the params name is not there, or in another region."""
     if p.alarms_to is None:
         return
     region = p.alarms_to.split(":")[3]

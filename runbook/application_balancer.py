@@ -12,7 +12,7 @@ import json
 
 from . import acm, tags, target_group, vpc
 from . import application_listeners as listeners
-from .errors import AwsError, NotOurs, StepFailed
+from .errors import AwsError, Denied, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
@@ -197,6 +197,24 @@ def _unprotect(aws: AWS, arn: dict[str, str]) -> None:
     if {"Key": "deletion_protection.enabled", "Value": "true"} in attributes:
         off = {"Key": "deletion_protection.enabled", "Value": "false"}
         aws.elbv2.modify_load_balancer_attributes(**arn, Attributes=[off])
+
+
+def require_log_bucket(aws: AWS, p: Params) -> None:
+    """StepFailed when the bucket of the access logs is not there, or in another region. One that may not be looked at
+    (it may be another account's) is left to the balancer."""
+    if p.access_logs is None:
+        return
+    try:
+        found = aws.s3.find("head_bucket", {"404", "NoSuchBucket"}, Bucket=p.access_logs)
+    except Denied:
+        return
+    where = found["BucketRegion"] if found else "absent"
+    if where != p.region:
+        raise StepFailed(
+            f"access_logs: bucket {p.access_logs} is {f'in {where}' if found else where}; a balancer writes to one in "
+            f"its own region, {p.region}: make one there with this statement in its policy, or leave access_logs "
+            f"out of {p.source}: {json.dumps(log_statement(aws, p))}"
+        )
 
 
 def log_statement(aws: AWS, p: Params) -> Document:

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import application_balancer, classic_balancer
+from . import application_balancer, classic_balancer, lease
 from .params import Params
 from .report import Changes, Document, Report
 from .session import AWS
@@ -19,6 +19,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
     return _kind(p).find_balancer(aws, p)
 
 
+@lease.exclusive
 def ensure_balancer(aws: AWS, p: Params) -> Changes:
     """Create the balancer, or change what differs; then wait until it can be used."""
     return _kind(p).ensure_balancer(aws, p)
@@ -29,6 +30,7 @@ def verify_balancer(aws: AWS, p: Params) -> Report:
     return _kind(p).verify_balancer(aws, p)
 
 
+@lease.exclusive
 def destroy_balancer(aws: AWS, p: Params) -> Changes:
     """Delete it and wait until it is gone, as its certificate and security group are in use until then."""
     return _kind(p).destroy_balancer(aws, p)

@@ -5,7 +5,7 @@ holds can be read from S3 again, and a registry that cannot reach it goes on wit
 into the wanted one is replaced.
 """
 
-from . import cache_groups, config, elasticache, tags, vpc
+from . import cache_groups, config, elasticache, lease, tags, vpc
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -78,6 +78,7 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
     )
 
 
+@lease.exclusive
 def ensure_cache(aws: AWS, p: Params) -> Changes:
     """Create the cache, change what differs, or replace it; then wait until it is available."""
     title, wanted = _title(p), want_cache(p)
@@ -122,6 +123,7 @@ def verify_cache(aws: AWS, p: Params) -> Report:
     return compare(_title(p), want_cache(p), find_cache(aws, p))
 
 
+@lease.exclusive
 def destroy_cache(aws: AWS, p: Params) -> Changes:
     """Delete the cache, wait until it is gone, then what it was made from."""
     if p.cache == "memory":

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import imported_certificate, requested_certificate
+from . import imported_certificate, lease, requested_certificate
 from .params import Params
 from .report import Changes, Document, Report
 from .session import AWS
@@ -18,9 +18,16 @@ def find_certificate(aws: AWS, p: Params) -> Document | None:
     return _kind(p).find_certificate(aws, p)
 
 
+@lease.exclusive
 def ensure_certificate(aws: AWS, p: Params) -> Changes:
     """Request or import it if ACM does not have it yet. One that the params name by its ARN is only looked at."""
     return _kind(p).ensure_certificate(aws, p)
+
+
+def require_brought(aws: AWS, p: Params) -> None:
+    """StepFailed when the files, or the certificate that the params name, cannot serve the domain."""
+    if p.certificate != "request":
+        imported_certificate.require_brought(aws, p)
 
 
 def verify_certificate(aws: AWS, p: Params) -> Report:
@@ -28,6 +35,7 @@ def verify_certificate(aws: AWS, p: Params) -> Report:
     return _kind(p).verify_certificate(aws, p)
 
 
+@lease.exclusive
 def destroy_certificate(aws: AWS, p: Params) -> Changes:
     """Delete what was requested, or imported, for this deployment: the kind that the params name, not the other."""
     return _kind(p).destroy_certificate(aws, p)

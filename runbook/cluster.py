@@ -1,6 +1,6 @@
 """The ECS cluster, to which the nodes belong and in which the service runs."""
 
-from . import tags, wait
+from . import lease, tags, wait
 from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -38,6 +38,7 @@ def find_cluster(aws: AWS, p: Params) -> Document | None:
     return Document(told, **tags.found(p, found[0]["tags"]))
 
 
+@lease.exclusive
 def ensure_cluster(aws: AWS, p: Params) -> Changes:
     """Create the cluster, and before it the role that an account's first use of ECS needs."""
     found = find_cluster(aws, p)
@@ -58,6 +59,7 @@ def verify_cluster(aws: AWS, p: Params) -> Report:
     return compare(_title(p), want_cluster(p), find_cluster(aws, p))
 
 
+@lease.exclusive
 def destroy_cluster(aws: AWS, p: Params) -> Changes:
     """Delete the cluster; waits up to two minutes for services and nodes that are just going away."""
     found = find_cluster(aws, p)

@@ -4,7 +4,7 @@ A record cannot carry tags, so what is ours is marked by a second record, writte
 first: _runbook.DOMAIN, a TXT that says runbook:deployment=NAME. (Beside a CNAME no other record may have its name.)
 """
 
-from . import hosted_zone
+from . import hosted_zone, lease
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -40,6 +40,7 @@ def find_record(aws: AWS, p: Params) -> Document | None:
     )
 
 
+@lease.exclusive
 def ensure_record(aws: AWS, p: Params) -> Changes:
     """Write the record and its mark, and wait until every name server of Route 53 has them.
 
@@ -70,6 +71,7 @@ def verify_record(aws: AWS, p: Params) -> Report:
     return compare(_title(p), want_record(p), find_record(aws, p))
 
 
+@lease.exclusive
 def destroy_record(aws: AWS, p: Params) -> Changes:
     """Delete the record of either kind and its mark, exactly as they are read; the zone stays."""
     zone = hosted_zone.find(aws, p)

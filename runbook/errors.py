@@ -14,6 +14,8 @@ RunbookError
 └── TimedOut               what was waited for did not come; the sentence carries the last thing seen
 """
 
+import re
+
 import botocore.exceptions as botocore
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CHANGES, EXIT_INTERRUPTED, EXIT_TIMED_OUT = 1, 2, 3, 4, 5
@@ -53,7 +55,10 @@ class AwsError(RunbookError):
 
 class Denied(AwsError):
     def advice(self) -> str:
-        return f"; the caller needs the permission {self.service}:{self.operation} on it"
+        """AWS names the action, which may be another than the operation: iam:PassRole, s3:ListBucketVersions."""
+        named = re.search(r"not authorized to perform: (\S+) on resource: (\S+)", self.message)
+        permission = f"{named[1]} on {named[2]}" if named else f"{self.service}:{self.operation} on it"
+        return f"; the caller needs the permission {permission}"
 
 
 class Expired(AwsError):
@@ -105,7 +110,9 @@ def translate(error: Exception, service: str, operation: str, where: str) -> Run
             code, message = "ExpiredToken", "the login is expired, or not valid in this region"
         kind = Denied if code in _DENIED else Expired if code in _EXPIRED else AwsError
         return kind(service, operation, code, message, status)
-    if isinstance(error, botocore.NoCredentialsError | botocore.PartialCredentialsError):
+    if isinstance(error, botocore.PartialCredentialsError):
+        return CloudError(f"half an AWS login: {error}; set both, or neither and log in (aws sso login), then again")
+    if isinstance(error, botocore.NoCredentialsError):
         return CloudError("no AWS credentials found: log in first (aws sso login, or AWS_PROFILE), then again")
     if isinstance(error, botocore.ProfileNotFound):
         return CloudError(f"{error}: name a profile that exists in AWS_PROFILE, or unset it")

@@ -93,7 +93,7 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
 
 def verify_nodes(aws: AWS, p: Params) -> Report:
     """Each node against what is wanted, its role, and that port 22 is closed to the world."""
-    found = find_nodes(aws, p)
+    found, role = find_nodes(aws, p), node_role.verify(aws, p)
     report = compare("nodes", want_nodes(p), found)
     if found is None:
         return report
@@ -101,7 +101,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
         if name != "surplus" and (wrong := _unchangeable(p, name, found[name])):
             seen = f"one whose {' and '.join(wrong)} cannot be changed while it runs"
             report = report.check(f"{name}.instance", False, "a new one in its place, then notebook 03 again", seen)
-    report += node_role.verify(aws, p)
+    report += role
     return instances.check_port_22(aws, report, instances=instances.read(aws, p).live)
 
 

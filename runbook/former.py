@@ -15,6 +15,7 @@ from . import (
     cache,
     certificate,
     dns,
+    lease,
     network,
     nodes,
     revisions,
@@ -44,6 +45,7 @@ def find_former(aws: AWS, p: Params) -> Document:
     return Document({what: "still there" if _is_there(reader, destroy) else "absent" for what, destroy in _former(p)})
 
 
+@lease.exclusive
 def ensure_former(aws: AWS, p: Params) -> Changes:
     """Take the former pieces away. Call it once the registry works without them.
 
@@ -63,6 +65,7 @@ def verify_former(aws: AWS, p: Params) -> Report:
     return compare(TITLE, want_former(p), find_former(aws, p))
 
 
+@lease.exclusive
 def destroy_former(aws: AWS, p: Params) -> Changes:
     """One row for each piece that was there; each goes before what it stands on."""
     done = sum((destroy(aws) for _, destroy in _former(p)), Changes())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import paths
+from . import lease, paths
 from .errors import StepFailed
 from .params import Params
 
@@ -34,10 +34,10 @@ def notebooks() -> list[Path]:
     return sorted(paths.NOTEBOOKS.glob("0[0-9]_*.ipynb"))
 
 
-def run(p: Params, stream=None, *, note: str = "") -> tuple[Path, list[Result]]:
+def run(p: Params, stream=None, *, note: str = "", held: lease.Held | None = None) -> tuple[Path, list[Result]]:
     """Execute every notebook in turn until one fails. Returns the run's folder and the results so far.
 
-    `note` is a sentence for the report on what was emulated.
+    `note` is a sentence for the report on what was emulated. The notebooks work under the lease `held`, if given.
 
     The folder holds the executed notebooks (the failed one too, as far as it came), report.md and report.json.
     """
@@ -51,7 +51,7 @@ def run(p: Params, stream=None, *, note: str = "") -> tuple[Path, list[Result]]:
         ) from error
     results: list[Result] = []
     try:
-        with _of_kernels() as sockets:
+        with _of_kernels(held) as sockets:
             _register_engine(sockets)
             for notebook in notebooks():
                 results.append(_one(notebook, folder / notebook.name, p, stream))
@@ -63,18 +63,21 @@ def run(p: Params, stream=None, *, note: str = "") -> tuple[Path, list[Result]]:
 
 
 @contextmanager
-def _of_kernels() -> Iterator[str]:
+def _of_kernels(held: lease.Held | None) -> Iterator[str]:
     """A folder for the kernels' sockets and for what IPython writes; no start-up file of the caller's reaches them."""
-    before = os.environ.get("IPYTHONDIR")
+    before = dict(os.environ)
     # Short: a socket's path has at most 107 characters (unix(7)).
     with tempfile.TemporaryDirectory(prefix="runbook-", ignore_cleanup_errors=True) as folder:
         os.environ["IPYTHONDIR"] = folder
+        if held:
+            os.environ[lease.INHERITED] = held.id
         try:
             yield folder
         finally:
-            os.environ.pop("IPYTHONDIR")
-            if before is not None:
-                os.environ["IPYTHONDIR"] = before
+            for name in ("IPYTHONDIR", lease.INHERITED):
+                os.environ.pop(name, None)
+                if name in before:
+                    os.environ[name] = before[name]
 
 
 def _one(notebook: Path, output: Path, p: Params, stream) -> Result:

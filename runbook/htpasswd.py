@@ -15,7 +15,7 @@ import shlex
 
 from passlib.hash import bcrypt
 
-from . import config, secret, ssm
+from . import config, lease, secret, ssm
 from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -88,6 +88,7 @@ def find_users(aws: AWS, p: Params) -> Document | None:
     return users
 
 
+@lease.exclusive
 def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
     """Make the lines that are missing or wrong, drop those of users who are gone, and deliver the file to the nodes.
 
@@ -127,6 +128,7 @@ def verify_users(aws: AWS, p: Params) -> Report:
     return compare(TITLE, want_users(p, nodes=_nodes(aws, p)), find_users(aws, p))
 
 
+@lease.exclusive
 def destroy_users(aws: AWS, p: Params) -> Changes:
     """Delete the lines and every generated password; the files go with the nodes, or with the tasks."""
     generated = _generated(aws, p, _lines(aws, p))
@@ -263,6 +265,8 @@ def _usable(user: str, found: Secret) -> Secret:
     wrong = (
         "is empty"
         if not text
+        else "has bytes in it that are not UTF-8"
+        if any("\ud800" <= letter <= "\udfff" for letter in text)  # what Python makes of those in the environment
         else f"has more than {LONGEST} bytes, of which bcrypt would look at the first {LONGEST} only"
         if len(text.encode()) > LONGEST
         else "has a line break or a NUL in it (a file's last line break, perhaps)"

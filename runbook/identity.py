@@ -1,6 +1,6 @@
 """Who may write to the bucket: an IAM user with a key, as in the blog, the nodes' role, or the task's own role."""
 
-from . import access_key, roles, s3_policy
+from . import access_key, lease, roles, s3_policy
 from .node_role import want_node_role
 from .params import Params
 from .report import Changes, Document, Report, destroyed, kept
@@ -28,6 +28,7 @@ def find_identity(aws: AWS, p: Params) -> Document | None:
     return roles.find_role(aws, p, _role(p))
 
 
+@lease.exclusive
 def ensure_identity(aws: AWS, p: Params) -> Changes:
     """Make it, with this bucket alone in its policy."""
     if p.credentials == "access-key":
@@ -41,6 +42,7 @@ def verify_identity(aws: AWS, p: Params) -> Report:
     return roles.verify_role(aws, p, want_identity(p, account=aws.account))
 
 
+@lease.exclusive
 def destroy_identity(aws: AWS, p: Params) -> Changes:
     """The user and its key, or the task's role. The nodes' role goes with the nodes: they cannot be without it."""
     if p.credentials == "access-key":

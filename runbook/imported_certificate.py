@@ -62,7 +62,7 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     """
     title, wanted = _TITLE.format(p.domain), want_certificate(p)
     if p.certificate_folder is None:
-        return _check_named(aws, p).changes.done
+        return require_brought(aws, p).changes.done
     files = check_files(p)
     report = compare(title, wanted, find_certificate(aws, p))
     if report:
@@ -216,15 +216,22 @@ def _content(aws: AWS, p: Params, found: dict) -> str:
     return p.certificate if same else "another certificate"
 
 
-def _check_named(aws: AWS, p: Params) -> Report:
-    """The certificate that the params name by its ARN. StepFailed when the balancer cannot use it."""
+def require_brought(aws: AWS, p: Params) -> Report:
+    """The files of the folder, or the certificate that the params name by its ARN. StepFailed when the balancer cannot
+    use them."""
+    if p.certificate_folder is not None:
+        check_files(p)
+        return Report(_TITLE.format(p.domain))
     region = p.certificate.split(":")[3]
     if region != p.region:
         raise StepFailed(
             f"the certificate in {p.source} is in region {region}, the balancer in {p.region}; "
             "a balancer takes certificates of its own region only: request or import one there"
         )
-    report = compare(_TITLE.format(p.domain), want_certificate(p), find_certificate(aws, p))
+    found = find_certificate(aws, p)
+    report = compare(_TITLE.format(p.domain), want_certificate(p), found)
+    if found and found["Valid"] == acm.ENDED:
+        report = report.check("Valid", False, acm.VALID, acm.ENDED)
     if not report:
         raise StepFailed(
             f"{report.failures()}; `certificate` in {p.source} must name one in ACM that is issued for the domain, "

@@ -1,13 +1,17 @@
 """What every node is launched with, whoever launches it: image, root volume, metadata options, subnets."""
 
 from . import vpc
-from .errors import StepFailed
+from .errors import AwsError, StepFailed
 from .params import Params
 from .session import AWS
+from .task_definition import want_task
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/retrieve-ecs-optimized_AMI.html
 AMI_PARAMETER = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
 VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}  # size in GiB
+# What is left of an instance's memory, about:
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html
+_FOR_TASKS = 0.85
 PROFILE_SECONDS = 120
 # What EC2 says of an instance profile that IAM has made but not yet spread.
 PROFILE_UNKNOWN = ("Invalid IAM Instance Profile", "has no associated IAM Roles")
@@ -59,6 +63,33 @@ def subnets(aws: AWS, p: Params) -> dict[str, str]:
             f"change instance_type in {p.source}"
         )
     return found
+
+
+def require_type(aws: AWS, p: Params) -> None:
+    """StepFailed for an instance type that is not there, cannot start the image, or is too small for a task."""
+    try:
+        found = aws.ec2.describe_instance_types(InstanceTypes=[p.instance_type])["InstanceTypes"][0]
+    except AwsError as error:
+        if error.code != "InvalidInstanceType":
+            raise
+        raise StepFailed(
+            f"EC2 knows no instance type {p.instance_type} in {aws.region}; change instance_type in {p.source}"
+        ) from error
+    image = aws.ec2.describe_images(ImageIds=[current_ami(aws)])["Images"][0]
+    has, wants = found["ProcessorInfo"]["SupportedArchitectures"], image["Architecture"]
+    if wants not in has:
+        raise StepFailed(
+            f"instance type {p.instance_type} is {', '.join(has)}, the nodes' image {wants}; change instance_type in "
+            f"{p.source}, to t3.small for example"
+        )
+    containers = want_task(p)["containerDefinitions"]
+    needed = sum(each.get("memoryReservation", each["memory"]) for each in containers)
+    memory = found["MemoryInfo"]["SizeInMiB"]
+    if memory * _FOR_TASKS < needed:
+        raise StepFailed(
+            f"instance type {p.instance_type} has {memory} MiB of memory, too little for a task of {needed} MiB beside "
+            f"the system; change instance_type in {p.source}, to t3.small for example"
+        )
 
 
 def require_earlier(aws: AWS, p: Params) -> None:

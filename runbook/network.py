@@ -3,7 +3,7 @@
 import ipaddress
 from typing import NamedTuple
 
-from . import tags, vpc, wait
+from . import lease, tags, vpc, wait
 from .errors import AwsError
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -52,6 +52,7 @@ def find_groups(aws: AWS, p: Params) -> Document | None:
     return Document({name: rules[name] | tags.found(p, group["Tags"]) for name, group in groups.items()}) or None
 
 
+@lease.exclusive
 def ensure_groups(aws: AWS, p: Params) -> Changes:
     """Create the groups, authorise the missing rules, revoke the extra ones, tag them."""
     report = verify_groups(aws, p)
@@ -80,6 +81,7 @@ def verify_groups(aws: AWS, p: Params) -> Report:
     return compare("security groups", want_groups(p), find_groups(aws, p))
 
 
+@lease.exclusive
 def destroy_groups(aws: AWS, p: Params) -> Changes:
     """Delete them, first the rules by which they name each other. Waits up to 15 minutes until nothing uses them."""
     groups = {name: group for name, group in _groups(aws, p).items() if group}

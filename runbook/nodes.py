@@ -1,6 +1,6 @@
 """The nodes: a fixed number of EC2 instances, or an Auto Scaling group, as the params say."""
 
-from . import fixed_nodes, scaling_nodes
+from . import fixed_nodes, lease, scaling_nodes
 from .node_role import want_node_role
 from .params import Params
 from .report import Changes, Document, Report
@@ -18,6 +18,7 @@ def find_nodes(aws: AWS, p: Params) -> Document | None:
     return scaling_nodes.find_nodes(aws, p) if p.scales else fixed_nodes.find_nodes(aws, p)
 
 
+@lease.exclusive
 def ensure_nodes(aws: AWS, p: Params) -> Changes:
     """Returns when the nodes are in the cluster; what differs on a node is brought to one after the other."""
     return scaling_nodes.ensure_nodes(aws, p) if p.scales else fixed_nodes.ensure_nodes(aws, p)
@@ -28,6 +29,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
     return scaling_nodes.verify_nodes(aws, p) if p.scales else fixed_nodes.verify_nodes(aws, p)
 
 
+@lease.exclusive
 def destroy_nodes(aws: AWS, p: Params) -> Changes:
     """Take away the nodes of this kind and what belongs to them; those of the other kind stay."""
     return scaling_nodes.destroy_nodes(aws, p) if p.scales else fixed_nodes.destroy_nodes(aws, p)

@@ -23,17 +23,34 @@ _DRIVER_REGIONS = {
 # 24 characters, so that `internal-` apart every derived name fits the 32 of a load balancer.
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; no dots: they break TLS host names.
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_BUCKET = re.compile(
+    r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9][a-z0-9-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)(?<!--x-s3)(?<!--table-s3)"
+)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(
     r"[a-z0-9][a-z0-9._/-]*(:[0-9]+/[a-z0-9._/-]+)?(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(@sha256:[0-9a-f]{64})?"
 )
+# A name in Route 53 has at most 255 characters, and _runbook. stands before the domain in one:
+# https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html
+_LONGEST_DOMAIN = 246
+# https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html
+_LONGEST_REQUESTED = 64
+# Lines of 126 bytes at most, in a secret of 65,536:
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+_MOST_USERS = 500
 _SOURCE = re.compile(r"generate|prompt|env:[A-Za-z_][A-Za-z0-9_]*|secretsmanager:[A-Za-z0-9/_+=.@-]{1,512}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+# Neither a control character nor half of a surrogate pair, which is no character of UTF-8.
+_CHARACTER = r"[^\x00-\x1f\ud800-\udfff]"
+_PAIR = rf"(?:(?![=\s]){_CHARACTER}){{1,128}}={_CHARACTER}{{1,256}}"
 _ACM = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]+")
+_FOLDER = re.compile(rf"(?!~[^/]){_CHARACTER}+")  # not ~NAME: that person's home may not be known here
 _SNS = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
-_VPC = re.compile(r"default|vpc-[0-9a-f]{8,17}|[^=\s]{1,128}=.{1,256}")
-_SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}|[^=\s]{1,128}=.{1,256}")
+_REALM = re.compile(rf'(?:(?!["\\]){_CHARACTER}){{1,120}}')
+_TYPE = re.compile(r"[a-z0-9-]{1,32}\.[a-z0-9-]{1,32}")
+_CACHE_TYPE = re.compile(r"cache\.[a-z0-9]{1,32}\.[a-z0-9]{1,32}")
+_VPC = re.compile(rf"default|vpc-[0-9a-f]{{8,17}}|{_PAIR}")
+_SUBNET = re.compile(rf"subnet-[0-9a-f]{{8,17}}|{_PAIR}")
 # The characters that every service used here takes in a tag:
 # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 _TAG = re.compile(r"[A-Za-z0-9 +=._:/@-]*")
@@ -52,7 +69,7 @@ def _matching(pattern: re.Pattern, right: str):
 
 def _domain(value: str) -> str:
     labels = value.split(".")
-    if len(value) > 253 or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+    if len(value) > _LONGEST_DOMAIN or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError("a lower-case domain name such as registry.example.com, no trailing dot, no wildcard")
     return value
 
@@ -66,9 +83,11 @@ def _image(value: str) -> str:
 
 def _network(value: str) -> str:
     try:
-        ipaddress.ip_network(value)
+        zoned = "%" in str(ipaddress.ip_network(value))  # fe80::%eth0 is of one computer
     except ValueError:
-        raise ValueError("a network in CIDR form with no host bits, such as 203.0.113.0/24") from None
+        zoned = True
+    if zoned:
+        raise ValueError("a network in CIDR form with no host bits, such as 203.0.113.0/24")
     return value
 
 
@@ -97,8 +116,8 @@ def _users(value: dict[str, str]) -> dict[str, str]:
 
 
 def _certificate(value: str) -> str:
-    if value.startswith("arn:") and not _ACM.fullmatch(value):
-        raise ValueError("the ARN of an ACM certificate, or a folder in certbot's layout")
+    if value.startswith("arn:") and not _ACM.fullmatch(value) or not _FOLDER.fullmatch(value):
+        raise ValueError("request, the ARN of an ACM certificate, or a folder in certbot's layout")
     return value
 
 
@@ -115,7 +134,7 @@ def _extra_tags(value: dict[str, str]) -> dict[str, str]:
 
 _REGION_HINT = "a region of AWS's standard partition, such as eu-central-1"
 _NAME_HINT = "1 to 24 lower-case letters, digits and single hyphens, a letter first, such as registry"
-_BUCKET_HINT = "3 to 63 lower-case letters, digits and hyphens, such as example-registry"
+_BUCKET_HINT = "3 to 63 lower-case letters, digits and hyphens, not reserved by S3, such as example-registry"
 
 Region = Annotated[str, _matching(_REGION, _REGION_HINT)]
 Name = Annotated[str, Field(max_length=24), _matching(_NAME, _NAME_HINT)]
@@ -138,7 +157,7 @@ class Params(Names, BaseModel):
         "environment",
         description="REGISTRY_* variables over the stock image, or the config.yml inside your own image",
     )
-    realm: Annotated[str, Field(min_length=1, max_length=120, pattern=r'^[^"\\\x00-\x1f]+$')] = Field(
+    realm: Annotated[str, _matching(_REALM, 'up to 120 characters, none of them ", \\ or a line break')] = Field(
         description="realm of the 401 answer"
     )
     bucket: Bucket = Field(description="S3 bucket of the images")
@@ -162,11 +181,13 @@ class Params(Names, BaseModel):
         "shrinks with the load, dynamic ports behind an application balancer",
     )
     max_nodes: int | None = Field(None, ge=1, le=20, description="auto-scaling-group: the most instances")
-    instance_type: Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9]+$")] = Field("t3.small", description="EC2 type")
+    instance_type: Annotated[str, _matching(_TYPE, "an EC2 instance type, such as t3.small")] = Field(
+        "t3.small", description="EC2 type"
+    )
     ssh_from: Annotated[list[Network], AfterValidator(_no_world)] = Field(
         [], description="client networks that may reach port 22 (none needed)"
     )
-    users: Annotated[dict[str, str], Field(min_length=1), AfterValidator(_users)] = Field(
+    users: Annotated[dict[str, str], Field(min_length=1, max_length=_MOST_USERS), AfterValidator(_users)] = Field(
         description="user: where the password comes from"
     )
     bcrypt_cost: int = Field(10, ge=5, le=14, description="bcrypt cost; below 8 only if every password is generated")
@@ -184,7 +205,7 @@ class Params(Names, BaseModel):
     cache: Literal["memory", "elasticache"] = Field(
         "memory", description="of blob descriptors: in each registry's memory, or shared in ElastiCache"
     )
-    cache_node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = Field(
+    cache_node_type: Annotated[str, _matching(_CACHE_TYPE, "a node type such as cache.t4g.micro")] = Field(
         "cache.t4g.micro", description="ElastiCache node type"
     )
     zone: Domain = Field(description="public hosted zone in Route 53")
@@ -228,6 +249,8 @@ class Params(Names, BaseModel):
             raise ValueError(f"domain: a name in the zone {self.zone}")
         if self.domain == self.zone and not self.scales:
             raise ValueError(f"domain: a name below the zone {self.zone} (a CNAME cannot stand at the zone's apex)")
+        if self.certificate == "request" and len(self.domain) > _LONGEST_REQUESTED:
+            raise ValueError(f"domain: at most {_LONGEST_REQUESTED} characters with certificate: request (ACM's limit)")
         if self.bcrypt_cost < 8 and any(source != "generate" for source in self.users.values()):
             raise ValueError("bcrypt_cost: below 8 is safe for generated passwords only; use 8 or more")
         self._possible_capacity()

@@ -14,11 +14,13 @@ from .params import Params
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with fewer surprises: no duplicate keys, no aliases, only true/false are booleans, no octal, no dates."""
+    """YAML with fewer surprises: no duplicate key, alias or tag, only true/false are booleans, no octal, no date."""
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"aliases (*name) are not used here, line {self.peek_event().start_mark.line + 1}")
+        if self.peek_event().tag is not None:
+            raise yaml.YAMLError(f"tags (!name) are not used here, line {self.peek_event().start_mark.line + 1}")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
@@ -36,7 +38,7 @@ _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"true|false", "tf"),
     ("null", r"null|~|", "n~"),
-    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    ("int", r"[-+]?(0|[1-9][0-9]{0,17})", "-+0123456789"),
     ("float", r"[-+]?[0-9]+\.[0-9]+", "-+0123456789"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
@@ -58,15 +60,22 @@ def load(params: str | Path | dict[str, Any]) -> Params:
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in paths.PARAMS.glob("*.yml")))
         raise ParamsError(f"{shown}: no such params file; params/ has: {known}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not UTF-8; a NUL in the name
         raise ParamsError(f"{shown}: cannot be read: {error}") from None
+    return _model(parse(text, shown), shown, text)
+
+
+def parse(text: str, shown: str) -> Any:
+    """What stands under `params` in the text of a file that errors call `shown`."""
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader, made stricter)
     except yaml.YAMLError as error:
         raise ParamsError(f"{shown}: not valid YAML: {_yaml_problem(error)}") from None
+    except RecursionError:
+        raise ParamsError(f"{shown}: not valid YAML: lists or mappings in one another, too many levels deep") from None
     if not isinstance(content, dict) or list(content) != ["params"]:
         raise ParamsError(f"{shown}: exactly one key at the top is expected: params")
-    return _model(content["params"], shown, text)
+    return content["params"]
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -80,6 +89,9 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 def _model(content: Any, source: str, text: str | None) -> Params:
     if not isinstance(content, dict):
         raise ParamsError(f"{source}: params must be a mapping of keys to values, see params/blog.yml")
+    for key in content:
+        if not isinstance(key, str) or not key.isprintable():
+            raise ParamsError(f"{source}: unknown key {key!r}; every key is listed by: python -m runbook params")
     try:
         p = Params.model_validate(content)
     except ValidationError as error:
@@ -92,7 +104,7 @@ def _sentence(error: dict[str, Any], source: str, text: str | None) -> str:
     """One validation error with its file, line, key and what would be right; never the value of a secret."""
     key = ".".join(str(part) for part in error["loc"])
     where = source + (f" line {_line(text, key)}" if text and _line(text, key) else "")
-    if error["type"] == "extra_forbidden":
+    if error["type"] in ("extra_forbidden", "invalid_key"):
         near = difflib.get_close_matches(key, Params.model_fields, n=1)
         hint = f"did you mean `{near[0]}`?" if near else "every key is listed by: python -m runbook params"
         return f"{where}: unknown key `{key}`; {hint}"
@@ -101,7 +113,9 @@ def _sentence(error: dict[str, Any], source: str, text: str | None) -> str:
         return f"{where}: `{key}` is missing ({Params.model_fields[key].description})"
     if not key:
         return f"{where}: {message}"
-    return f"{where}: `{key}`: {message[0].lower() + message[1:]}"
+    # pydantic's own words tell the wrong type or size, and not what the key is for.
+    meant = "" if error["type"] == "value_error" else f" ({Params.model_fields[key.split('.')[0]].description})"
+    return f"{where}: `{key}`: {message[0].lower() + message[1:]}{meant}"
 
 
 def _line(text: str, key: str) -> int | None:

@@ -14,6 +14,7 @@ from . import (
     former,
     htpasswd,
     identity,
+    lease,
     network,
     nodes,
     scaling,
@@ -62,6 +63,9 @@ STEPS = (
 )  # fmt: skip
 
 
+UNTOLD = "can be told"  # the check of a step that cannot even look
+
+
 class Reports(tuple):
     """Reports, shown one after the other. True when each is."""
 
@@ -103,7 +107,10 @@ def emulated(p: Params) -> str:
         return ""
     from .local import images, state
 
-    played = images.stand_in(state.home(), p.image)
+    try:
+        played = images.stand_in(state.home(), p.image)
+    except images.ImageError as error:
+        raise StepFailed(f"image {p.image}: {error}; change image in {p.source}") from error
     if p.credentials == "instance-role" and images.version_3() is None:
         played += " No registry program of version 3 is here (RUNBOOK_REGISTRY), which a task role would need."
     return played
@@ -121,7 +128,7 @@ def _verified(step: Step, reader: AWS, p: Params) -> Report:
     try:
         return step.verify(reader, p)
     except (NotOurs, StepFailed) as error:
-        return Report(step.thing, (Check("can be told", False, "found and ours", str(error)),))
+        return Report(step.thing, (Check(UNTOLD, False, "found and ours", str(error)),))
 
 
 def before(aws: AWS, p: Params, notebook: str) -> Report:
@@ -152,6 +159,7 @@ def inventory(aws: AWS, p: Params) -> Report:
     return report
 
 
+@lease.exclusive
 def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = False) -> Changes:
     """Take the deployment away. Outside the embedded cloud `confirm` must be its name. The bucket goes last and
     stays while it holds images, unless `images`."""

@@ -1,10 +1,13 @@
-"""What whoever stores the images may do in S3: Distribution's list, on the deployment's bucket alone."""
+"""What whoever stores the images may do in S3, on the deployment's bucket alone.
+
+Distribution's list without s3:GetBucketLocation: its driver is told the region, and never asks.
+"""
 
 from .params import Params
 from .roles import allow
 
 # https://distribution.github.io/distribution/storage-drivers/s3/#s3-permission-scopes
-BUCKET_ACTIONS = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
+BUCKET_ACTIONS = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
 OBJECT_ACTIONS = [
     "s3:PutObject",
     "s3:GetObject",

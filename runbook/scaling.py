@@ -1,6 +1,6 @@
 """Service auto scaling: how many tasks the service has, by the CPU they use and the requests they get."""
 
-from . import rollout, tags, target_group, wait
+from . import lease, rollout, tags, target_group, wait
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, added, compare, destroyed
@@ -56,6 +56,7 @@ def find_scaling(aws: AWS, p: Params) -> Document | None:
     )
 
 
+@lease.exclusive
 def ensure_scaling(aws: AWS, p: Params) -> Changes:
     """Register the service for scaling, put both policies, delete others. StepFailed without service or balancer.
 
@@ -96,6 +97,7 @@ def verify_scaling(aws: AWS, p: Params) -> Report:
     return _compare(p, find_scaling(aws, p)) if p.scales else _fixed()
 
 
+@lease.exclusive
 def destroy_scaling(aws: AWS, p: Params) -> Changes:
     """Take the policies and the service's registration away; the tasks stay as many as they are."""
     if not p.scales:

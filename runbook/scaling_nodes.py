@@ -71,7 +71,7 @@ def ensure_nodes(aws: AWS, p: Params) -> Changes:
 
 def verify_nodes(aws: AWS, p: Params) -> Report:
     """Everything against what is wanted; enough nodes in the cluster, of the newest template, in two zones or more."""
-    found = find_nodes(aws, p)
+    found, role = find_nodes(aws, p), node_role.verify(aws, p)
     report = compare("nodes", want_nodes(p), found)
     if found is None:
         return report
@@ -86,7 +86,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
     zones, least = {found["nodes"][name]["zone"] for name in joined}, _least_zones(aws, p)
     spread = f"at least {least}"
     report = report.check("zones", len(zones) >= least, spread, spread if len(zones) >= least else sorted(zones))
-    report += node_role.verify(aws, p)
+    report += role
     return instances.check_port_22(aws, report, instances=_live(aws, p))
 
 

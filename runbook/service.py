@@ -2,7 +2,7 @@
 
 import hashlib
 
-from . import instances, revisions, rollout, tags, wait
+from . import instances, lease, revisions, rollout, tags, wait
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, added, compare, destroyed
@@ -79,6 +79,7 @@ def find_service(aws: AWS, p: Params) -> Document | None:
     return _in_words(p, rollout.describe(aws, p), revisions.newest(aws, p))
 
 
+@lease.exclusive
 def ensure_service(aws: AWS, p: Params) -> Changes:
     """Create the service or change it, and wait until its tasks run the newest revision with the present users.
 
@@ -132,6 +133,7 @@ def verify_service(aws: AWS, p: Params) -> Report:
     return report.check("tasks on nodes", seen == spread, spread, seen)
 
 
+@lease.exclusive
 def destroy_service(aws: AWS, p: Params) -> Changes:
     """Stop all tasks and delete the service; returns when both are gone.
 

@@ -3,6 +3,7 @@
 Only this module imports boto3. Retries are botocore's own, configured here and nowhere else.
 """
 
+import difflib
 import os
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import requests
 from botocore.config import Config
 
 from . import web
-from .errors import BOTOCORE, AwsError, CloudError, ReadOnly, translate
+from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, translate
 from .params import Params
 
 _CONFIG = {
@@ -29,12 +30,21 @@ _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
-    """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError)."""
+    """Clients for the deployment's region. With `cloud: embedded` the embedded cloud must be up (CloudError).
+
+    ParamsError for a region that boto3 does not know: its host names would not be found, which says less.
+    """
     if p.cloud == "aws":
         try:
             session = boto3.Session(region_name=p.region)
         except BOTOCORE as error:  # AWS_PROFILE, or a config file that cannot be read
             raise translate(error, "sts", "connect", "AWS") from error
+        if p.region not in (known := session.get_available_regions("ecs")):
+            near = difflib.get_close_matches(p.region, known, n=3)
+            raise ParamsError(
+                f"{p.source}: `region`: boto3 {boto3.__version__} knows no region {p.region}; did you mean "
+                f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
+            )
         return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
@@ -66,6 +76,7 @@ class AWS:
     def __init__(self, session: boto3.Session, options: dict[str, Any], where: str, route: Any, read_only: bool):
         self._session, self._options, self._where, self._route = session, options, where, route
         self.is_read_only = read_only
+        self.leases: dict[str, Any] = {}  # of the deployments that this connection changes now, by name
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
 
@@ -78,10 +89,15 @@ class AWS:
                     client = self._session.client(service.replace("_", "-"), **self._options)
                 except BOTOCORE as error:
                     raise translate(error, service, "connect", self._where) from error
-                if self.is_read_only:
-                    client.meta.events.register_first("before-call", _refuse_writes)
+                guard = _refuse_writes if self.is_read_only else self._check_leases
+                client.meta.events.register_first("before-call", guard)
                 self._clients[service] = Client(client, self._where)
             return self._clients[service]
+
+    def _check_leases(self, model: Any, **_: Any) -> None:
+        if not model.name.startswith(_READS):
+            for lease in list(self.leases.values()):
+                lease.check()
 
     @property
     def region(self) -> str:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+from . import lease
 from .errors import AwsError, Denied, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed, kept
@@ -75,6 +76,7 @@ def find_bucket(aws: AWS, p: Params) -> Document | None:
     return found
 
 
+@lease.exclusive
 def ensure_bucket(aws: AWS, p: Params) -> Changes:
     """Create the bucket, and set what differs. A bucket cannot change its region: StepFailed."""
     wanted, found = want_bucket(p), find_bucket(aws, p)
@@ -87,11 +89,7 @@ def ensure_bucket(aws: AWS, p: Params) -> Changes:
         differing = set(wanted)
     else:
         differing = {check.name.split(".")[0] for check in report.checks if not check.ok}
-    if "Region" in differing and "Region" in found:
-        raise StepFailed(
-            f"bucket {p.bucket} is in {found['Region']}, not in {p.region}, and cannot move; "
-            f"change region or bucket in {p.source}"
-        )
+    require_region(p, found)
     # The tag goes first: from then on the bucket is known as ours.
     if "Tags" in differing:
         tags = [{"Key": key, "Value": value} for key, value in (found["Tags"] | wanted["Tags"]).items()]
@@ -118,6 +116,7 @@ def verify_bucket(aws: AWS, p: Params) -> Report:
     return compare(_title(p), want_bucket(p), find_bucket(aws, p))
 
 
+@lease.exclusive
 def destroy_bucket(aws: AWS, p: Params, *, images: bool = False) -> Changes:
     """Delete the bucket; with anything in it only if `images`, else it is kept and the row says so."""
     if find_bucket(aws, p) is None:
@@ -133,6 +132,15 @@ def destroy_bucket(aws: AWS, p: Params, *, images: bool = False) -> Changes:
             raise StepFailed(f"bucket {p.bucket}: {error['Key']} is not deleted: {error['Code']}: {error['Message']}")
     aws.s3.find("delete_bucket", {"NoSuchBucket"}, Bucket=p.bucket)
     return destroyed(_title(p), True)
+
+
+def require_region(p: Params, found: Document | None) -> None:
+    """StepFailed for a bucket that is in another region: it cannot move."""
+    if found and found.get("Region", p.region) != p.region:
+        raise StepFailed(
+            f"bucket {p.bucket} is in {found['Region']}, not in {p.region}, and cannot move; "
+            f"change region or bucket in {p.source}"
+        )
 
 
 def stored(aws: AWS, p: Params) -> Document:

@@ -1,6 +1,6 @@
 """The balancer's targets: the service's tasks, which ECS registers with the target group and takes out again."""
 
-from . import instances, rollout, target_group, target_health, wait
+from . import instances, lease, rollout, target_group, target_health, wait
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -31,6 +31,7 @@ def find_targets(aws: AWS, p: Params) -> Document | None:
     return _in_words(p, rollout.describe(aws, p), target_group.describe(aws, p)) if p.scales else want_targets(p)
 
 
+@lease.exclusive
 def ensure_targets(aws: AWS, p: Params) -> Changes:
     """Attach the target group to the service, take targets out that are none of its tasks, and wait until as many as
     `replicas` are healthy.
@@ -78,6 +79,7 @@ def verify_targets(aws: AWS, p: Params) -> Report:
     return _check_strange(report, _strange(aws, p))
 
 
+@lease.exclusive
 def destroy_targets(aws: AWS, p: Params) -> Changes:
     """Take the service out of the balancer: no task is left, and none of its targets.
 

@@ -5,7 +5,7 @@ ECS takes ARNs and host names; `want_task` has words for them. Here one is put f
 
 import re
 
-from . import config, elasticache, revisions, roles, tags, wait
+from . import config, elasticache, lease, revisions, roles, tags, wait
 from .errors import AwsError, StepFailed
 from .log_group import destroy_log_group, ensure_log_group, find_log_group, want_log_group
 from .params import Params
@@ -63,6 +63,7 @@ def find_task(aws: AWS, p: Params) -> Document | None:
     return Document(found)
 
 
+@lease.exclusive
 def ensure_task(aws: AWS, p: Params) -> Changes:
     """The http secret (made once), an empty htpasswd secret if a container takes it, the execution role, the log
     group, then a new revision if the newest one differs. StepFailed when what an earlier step makes is missing."""
@@ -114,6 +115,7 @@ def verify_task(aws: AWS, p: Params) -> Report:
     return report + compare(report.title, wanted, parts)
 
 
+@lease.exclusive
 def destroy_task(aws: AWS, p: Params) -> Changes:
     """All revisions of the family, the role, the log group with the logs, the http secret. The htpasswd secret, empty
     or not, goes with the users."""

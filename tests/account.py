@@ -74,4 +74,5 @@ def dump(aws):
         ],
         "certificates": [c["DomainName"] for c in aws.acm.all("list_certificates", "CertificateSummaryList")],
         "records": records,
+        "parameters": [each["Name"] for each in aws.ssm.all("describe_parameters", "Parameters")],
     }

@@ -9,11 +9,13 @@ def figure(record_property):
 
 
 def pytest_terminal_summary(terminalreporter):
-    reports = [each for group in terminalreporter.stats.values() for each in group if hasattr(each, "when")]
+    reports = [
+        each for group in terminalreporter.stats.values() for each in group if isinstance(each, pytest.TestReport)
+    ]
     shown = {
         (report.nodeid, text)
         for report in reports
-        if report.when == "call"
+        if getattr(report, "when", None) == "call"  # what was left out has no phase
         for name, text in report.user_properties
         if name == "figure"
     }

@@ -59,7 +59,7 @@ class Scheduler:
         running = [task for task in mine if task.last_status == "RUNNING"]
         if self.reason is None:
             nodes = list(there.values())
-            for number in range(len(running), one.desired_count):
+            for number in range(len(running), one.desired_count if nodes else 0):
                 running.append(self._task(one, cluster, nodes[number % len(nodes)]))
             for task in running[one.desired_count :]:
                 task.desired_status = task.last_status = "STOPPED"

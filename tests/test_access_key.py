@@ -33,7 +33,7 @@ def test_the_policy_is_distributions_list_on_this_bucket_alone(p):
     on_bucket, on_objects = access_key.want_user(p)["Policy"]["Statement"]
     assert on_bucket == {
         "Effect": "Allow",
-        "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+        "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
         "Resource": ["arn:aws:s3:::elastic-io-registry"],
     }
     assert on_objects == {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -29,9 +30,13 @@ class Nodes:
     def __init__(self, folder, aws, p):
         self.folder, self.aws, self.p, self.scripts = folder, aws, p, []
         self.auth = folder / "auth"
-        (folder / "secrets").mkdir(parents=True)
+        (folder / "secrets").mkdir(parents=True, exist_ok=True)
         (folder / "aws").write_text(AWS_CLI.format(folder=folder))
         (folder / "aws").chmod(0o755)
+
+    def move_to(self, folder):
+        shutil.copytree(self.folder, folder)
+        self.__init__(folder, self.aws, self.p)
 
     def play(self, aws):
         answers = {

@@ -11,9 +11,7 @@ pytestmark = pytest.mark.moto
 
 ACCOUNT = "123456789012"
 POLICY = roles.policy(
-    roles.allow(
-        ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], "arn:aws:s3:::elastic-io-registry"
-    ),
+    roles.allow(["s3:ListBucket", "s3:ListBucketMultipartUploads"], "arn:aws:s3:::elastic-io-registry"),
     roles.allow(
         ["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
         "arn:aws:s3:::elastic-io-registry/*",

@@ -11,7 +11,7 @@ ACCOUNT = "111122223333"
 AGENTS = ["AmazonSSMManagedInstanceCore", "AmazonEC2ContainerServiceforEC2Role"]
 WATCHED = ["AmazonSSMManagedInstanceCore", "CloudWatchAgentServerPolicy", "AmazonEC2ContainerServiceforEC2Role"]
 HTPASSWD = ["secretsmanager:GetSecretValue"]
-BUCKET = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
+BUCKET = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
 OBJECTS = ["s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"]
 
 

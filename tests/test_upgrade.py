@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+import deployer
 import pytest
 from account import dump
 from programs import registries
@@ -37,18 +38,25 @@ def p(home):
 
 @pytest.fixture(scope="module")
 def upgraded(blog, p):
-    """What became of the blog's deployment, with an image in it, by the steps of production."""
+    """What became of the blog's deployment, with an image in it, by the steps of production.
+
+    Both are set up by logins that have the published policy alone.
+    """
     aws = plan.start(blog)
     empty = dump(aws)
+    of_blog = deployer.login(aws, blog, "of-blog")
     for step in plan.STEPS:
-        step.ensure(aws, blog)
+        step.ensure(of_blog, blog)
     login = htpasswd.logins(aws, blog)[0]
     assert registry.verify_registry(aws, blog, logins=[login]).require()
     plan.start(p)
     planned = plan.changes(aws, p)
+    of_production = deployer.login(aws, p, "of-production")
     with traffic.watch(aws, blog, login) as seen:
         for step in plan.STEPS:
-            step.ensure(aws, p)
+            step.ensure(of_production, p)
+    for name in ("of-blog", "of-production"):
+        deployer.logout(aws, name)
     return {"aws": aws, "empty": empty, "planned": planned, "seen": seen.report, "pulled": pulled(aws, p, login)}
 
 

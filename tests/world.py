@@ -13,7 +13,7 @@ from test_htpasswd import Nodes
 from test_imported_certificate import write
 
 import runbook
-from runbook import former, wait
+from runbook import former, plan, wait
 from runbook.local.inside import acm, ecs_capacity, elasticache, elasticache_api, elb
 
 QUICK = {"bcrypt_cost": 5}
@@ -56,11 +56,11 @@ def install(monkeypatch, region):
     monkeypatch.setattr(wait, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
 
 
-def begin(p, folder):
-    """A connection to moto's account, in which the zone of `p` is, and whose nodes run commands in `folder`."""
-    aws = runbook.connect(p)
-    aws.route53.create_hosted_zone(Name=p.zone, CallerReference="x")
-    return Nodes(folder, aws, p).play(aws)
+def connect(p, folder):
+    """The nodes, which run commands in `folder`, with a connection (their `aws`) to moto's account as it is."""
+    nodes = Nodes(folder, runbook.connect(p), p)
+    nodes.play(nodes.aws)
+    return nodes
 
 
 @contextlib.contextmanager
@@ -68,4 +68,12 @@ def account(p, monkeypatch, folder):
     """A connection to an account that is empty but for the zone."""
     install(monkeypatch, p.region)
     with mock_aws():
-        yield begin(p, folder)
+        aws = connect(p, folder).aws
+        aws.route53.create_hosted_zone(Name=p.zone, CallerReference="x")
+        yield aws
+
+
+def deploy(aws, p):
+    """Every step, as the notebooks take them."""
+    for step in plan.STEPS:
+        step.ensure(aws, p)

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.embedded
 SECONDS = 3
 BUCKET = "b-registry"
 # https://distribution.github.io/distribution/storage-drivers/s3/ ("S3 permission scopes")
-BUCKET_ACTIONS = ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
+BUCKET_ACTIONS = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
 OBJECT_ACTIONS = [
     *("s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"),
 ]

@@ -1,4 +1,4 @@
-"""Credentials inside moto: what roles give out, whom a request's key belongs to, and what S3 lets its owner do.
+"""Credentials inside moto: what roles give out, whom a request's key belongs to, and what its owner's policies allow.
 
 Keys of AWS's own form (AKIA, ASIA and sixteen characters) must be those of a user or of a session that this account
 has. Any other key id is the operator's: the person at this computer, who may do everything.
@@ -10,49 +10,21 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.responses import BaseResponse
 from moto.core.utils import get_service_model
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import Role, User, iam_backends
 from moto.sts.models import sts_backends
 
-from . import dispatch
+from . import authorization, dispatch, policies
 from .dispatch import Refused
 
 PARTITION = "aws"
 KEY_ID = re.compile(r"(AKIA|ASIA)[A-Z0-9]{16}")
 SIGNED = re.compile(r"Credential=([^/,\s]+)/|^AWS ([^:\s]+):")
-
-# "Actions, resources, and condition keys for Amazon S3": where an action is not called like its operation.
-ACTIONS = {
-    "AbortMultipartUpload": "AbortMultipartUpload",
-    "CompleteMultipartUpload": "PutObject",
-    "CopyObject": "PutObject",
-    "CreateMultipartUpload": "PutObject",
-    "DeleteBucketEncryption": "PutEncryptionConfiguration",
-    "DeleteObjects": "DeleteObject",
-    "GetBucketEncryption": "GetEncryptionConfiguration",
-    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
-    "GetPublicAccessBlock": "GetBucketPublicAccessBlock",
-    "HeadBucket": "ListBucket",
-    "HeadObject": "GetObject",
-    "ListBuckets": "ListAllMyBuckets",
-    "ListMultipartUploads": "ListBucketMultipartUploads",
-    "ListObjectVersions": "ListBucketVersions",
-    "ListObjects": "ListBucket",
-    "ListObjectsV2": "ListBucket",
-    "ListParts": "ListMultipartUploadParts",
-    "PutBucketEncryption": "PutEncryptionConfiguration",
-    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
-    "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
-    "UploadPart": "PutObject",
-    "UploadPartCopy": "PutObject",
-}
 
 _counted: Counter[str] = Counter()
 _counting = threading.Lock()
@@ -133,10 +105,10 @@ def _trusts(role: Role, service: str, region: str) -> bool:
         "aws:sourceaccount": ACCOUNT,
         "aws:sourcearn": f"arn:{PARTITION}:{service.split('.')[0].removesuffix('-tasks')}:{region}:{ACCOUNT}:x",
     }
-    for statement in _many(statements):
+    for statement in policies.many(statements):
         met = all(
             operator in ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
-            and any(fnmatch.fnmatchcase(known.get(key.lower(), ""), pattern) for pattern in _many(value))
+            and any(fnmatch.fnmatchcase(known.get(key.lower(), ""), pattern) for pattern in policies.many(value))
             for operator, pairs in statement.get("Condition", {}).items()
             for key, value in pairs.items()
         )
@@ -144,16 +116,12 @@ def _trusts(role: Role, service: str, region: str) -> bool:
         if (
             statement["Effect"] == "Allow"
             and isinstance(principal, dict)
-            and service in _many(principal.get("Service", []))
-            and {"sts:AssumeRole", "sts:*", "*"} & set(_many(statement["Action"]))
+            and service in policies.many(principal.get("Service", []))
+            and {"sts:AssumeRole", "sts:*", "*"} & set(policies.many(statement["Action"]))
             and met
         ):
             return True
     return False
-
-
-def _many(value) -> list:
-    return value if isinstance(value, list) else [value]
 
 
 # who asks
@@ -173,14 +141,14 @@ WORDS = {
 
 
 def _guard(response: BaseResponse, request) -> None:
-    """Refuse a request whose key is nobody's, and one to S3 that its owner's policies do not allow."""
+    """Refuse a request whose key is nobody's, and one that its owner's policies do not allow."""
     key_id, token = _shown(request)
     s3 = response.service_name == "s3"
     if key_id is None and not s3:
         return
     if key_id is not None and not KEY_ID.fullmatch(key_id):
         return
-    operation = response._get_action() if s3 else None
+    operation = response._get_action()
     if s3:
         with _counting:
             _counted[operation or request.method] += 1
@@ -190,15 +158,7 @@ def _guard(response: BaseResponse, request) -> None:
         owner, name = _owner(key_id, token)
     except _Unknown as reason:
         raise _refusal(response, str(reason)) from None
-    if s3:
-        for action, resource in _asked(response, request, operation):
-            if not allowed(owner, action, resource):
-                raise Refused(
-                    "AccessDenied",
-                    f"User: {name} is not authorized to perform: {action} on resource: {resource} because no "
-                    "identity-based policy allows the action",
-                    403,
-                )
+    _check(response, request, operation, owner, name)
 
 
 def _shown(request) -> tuple[str | None, str | None]:
@@ -237,55 +197,45 @@ def _refusal(response: BaseResponse, reason: str) -> Refused:
         return Refused(s3_code, WORDS[reason], status)
     if response.service_name == "ec2":
         return Refused("AuthFailure", "AWS was not able to validate the provided access credentials", 401)
-    protocol = get_service_model(response.boto3_service_name).metadata["protocol"]
-    return Refused(json_code, WORDS[reason]) if "json" in protocol else Refused(query_code, WORDS[reason], 403)
+    return (
+        Refused(json_code, WORDS[reason]) if "json" in _protocol(response) else Refused(query_code, WORDS[reason], 403)
+    )
+
+
+def _protocol(response: BaseResponse) -> str:
+    return get_service_model(response.boto3_service_name).metadata["protocol"]
 
 
 # what it may do
 
 
-def _asked(response: BaseResponse, request, operation: str | None) -> Iterable[tuple[str, str]]:
-    """The (action, resource) pairs that an operation of S3 needs."""
-    if operation is None:
-        yield "s3:*", "*"
-        return
-    action = f"s3:{ACTIONS.get(operation, operation)}"
-    bucket, key = (response.uri_match.get(name) for name in ("Bucket", "Key"))
-    arn = f"arn:{PARTITION}:s3:::{bucket}" if bucket else "*"
-    if operation == "DeleteObjects":
-        sent = dispatch.parameters(response, request, operation)
-        for each in sent["Delete"]["Objects"]:
-            yield action, f"{arn}/{each['Key']}"
-        return
-    source = request.headers.get("x-amz-copy-source")
-    if source:
-        yield "s3:GetObject", f"arn:{PARTITION}:s3:::{unquote(source).lstrip('/').partition('?')[0]}"
-    yield action, f"{arn}/{key}" if key else arn
+def _check(response: BaseResponse, request, operation: str | None, owner: Role | User | None, name: str) -> None:
+    for each in authorization.asked(response, request, operation):
+        if not allowed(owner, *each):
+            raise _denied(
+                response,
+                f"User: {name} is not authorized to perform: {each.action} on resource: {each.resource} because no "
+                "identity-based policy allows the action",
+            )
 
 
-def allowed(owner: Role | User | None, action: str, resource: str) -> bool:
-    """Whether the policies of a user or a role, and of the user's groups, allow it.
+def _denied(response: BaseResponse, message: str) -> Refused:
+    if response.service_name == "ec2":
+        return Refused("UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403)
+    if "json" in _protocol(response):
+        return Refused("AccessDeniedException", message)
+    return Refused("AccessDenied", message, 403)
 
-    A condition counts as unmet, except the one that asks for TLS, which a call to this cloud stands for.
-    """
+
+def allowed(owner: Role | User | None, action: str, resource: str, context: policies.Context) -> bool:
+    """Whether the policies of a user or a role, and of the user's groups, allow it. A call here counts as over TLS."""
     if owner is None:
         return False
     owners = [owner]
     if isinstance(owner, User):
         owners += iam_backends[ACCOUNT][PARTITION].get_groups_for_user(owner.name)
-    documents = [each for one in owners for each in (*one.policies.values(), *one.managed_policies.values())]
-    answers = {_answer(document, action, resource) for document in documents}
-    return PermissionResult.PERMITTED in answers and PermissionResult.DENIED not in answers
-
-
-def _answer(document, action: str, resource: str) -> PermissionResult:
-    policy = IAMPolicy(document)._policy_json
-    counting = [
-        {key: value for key, value in statement.items() if key != "Condition"}
-        for statement in _many(policy["Statement"])
-        if statement.get("Condition", _OVER_TLS) == _OVER_TLS
-    ]
-    return IAMPolicy(json.dumps({"Statement": counting})).is_action_permitted(action, resource)
-
-
-_OVER_TLS = {"Bool": {"aws:SecureTransport": "true"}}
+    inline = [each for one in owners for each in one.policies.values()]
+    documents = [each["policy_document"] if isinstance(each, dict) else each for each in inline]
+    attached = [each for one in owners for each in one.managed_policies.values()]
+    documents += [each.document for policy in attached for each in policy.versions if each.is_default]
+    return policies.allowed(documents, action, resource, {"aws:securetransport": "true", **context})

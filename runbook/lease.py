@@ -1,0 +1,210 @@
+"""One run at a time: a lease on the deployment, kept in AWS's Parameter Store, where runs of all computers meet.
+
+A lease is a parameter /runbook/NAME/lease/NUMBER that only one run can make (PutParameter without Overwrite is
+refused when it is there). Its holder renews it; one that was not renewed for SECONDS is free, by AWS's own clock,
+and so is that of a process of this computer which has ended. The next run makes the next number.
+"""
+
+import functools
+import getpass
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import AwsError, NotOurs, RunbookError, StepFailed
+from .params import Params
+from .session import AWS
+from .wait import wait
+
+SECONDS = 120
+INHERITED = "RUNBOOK_LEASE"
+_RENEW_SECONDS = 20
+_MARGIN_SECONDS = 20  # the holder stops writing this much before others may think it gone
+_PATIENCE_SECONDS = 300
+
+
+class Lease(NamedTuple):
+    """What stands in AWS. `age` is seconds since its renewal; `holder` is for people, `process` to find it by."""
+
+    number: int
+    id: str
+    holder: str
+    process: str
+    age: float
+
+    @property
+    def free(self) -> bool:
+        return self.age > SECONDS or _has_ended(self.process)
+
+
+class Held:
+    """A lease in use by this process: `renew` by its owner; `check` before each write."""
+
+    def __init__(self, aws: AWS, p: Params, number: int, id: str, parent: int | None):
+        self.id, self._aws, self._p, self._number, self._parent = id, aws, p, number, parent
+        self._renewed, self._over = time.time(), threading.Event()
+
+    def check(self) -> None:
+        """StepFailed when another run may have begun: this one was silent for too long, or its parent has ended."""
+        if self._parent is not None:
+            lost = os.getppid() != self._parent
+        else:
+            lost = time.time() - self._renewed > SECONDS - _MARGIN_SECONDS
+        if lost:
+            raise StepFailed(f"the lease on {self._p.title} is lost, another run may have begun; run this step again")
+
+    def keep(self) -> None:
+        while not self._over.wait(_RENEW_SECONDS):
+            now = time.time()
+            with suppress(RunbookError):  # tried again; when it is too late `check` says so
+                self.check()
+                self._aws.ssm.put_parameter(
+                    Name=_path(self._p, self._number), Value=_value(self.id), Type="String", Overwrite=True
+                )
+                self._renewed = now
+
+    def release(self) -> None:
+        self._over.set()
+        with suppress(RunbookError):  # what is not released expires
+            self.check()
+            self._aws.ssm.delete_parameter(Name=_path(self._p, self._number))
+
+
+@contextmanager
+def hold(aws: AWS, p: Params) -> Iterator[Held | None]:
+    """Within the block no other run changes the deployment. Waits for one that does; TimedOut names it.
+
+    Within another `hold` of this connection, or in a notebook of a run that holds it, nothing is taken. Nor in a
+    read-only session, which cannot write.
+    """
+    if aws.is_read_only or p.name in aws.leases:
+        yield aws.leases.get(p.name)
+        return
+    inherited = os.environ.get(INHERITED)
+    held = _inherit(aws, p, inherited) if inherited else _take(aws, p)
+    aws.leases[p.name] = held
+    if inherited:  # for as long as this connection lives
+        yield held
+        return
+    threading.Thread(target=held.keep, name="lease", daemon=True).start()
+    try:
+        yield held
+    finally:
+        del aws.leases[p.name]
+        held.release()
+
+
+def exclusive(step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step(aws, p, …)` under the lease."""
+
+    @functools.wraps(step)
+    def alone(aws: AWS, p: Params, **options: Any) -> Any:
+        with hold(aws, p):
+            return step(aws, p, **options)
+
+    return alone
+
+
+def find_leases(aws: AWS, p: Params) -> list[Lease]:
+    """Those of the deployment, free ones too. NotOurs for a parameter in their place that is no lease."""
+    found, page = [], {"NextToken": None}
+    while "NextToken" in page:
+        token = {"NextToken": page["NextToken"]} if page["NextToken"] else {}
+        page = aws.ssm.get_parameters_by_path(Path=_path(p), **token)
+        found += page["Parameters"]
+    now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return sorted(_lease(each, now, p) for each in found)
+
+
+def _lease(parameter: dict[str, Any], now: Any, p: Params) -> Lease:
+    try:
+        value = json.loads(parameter["Value"])
+        number, id, holder, process = int(parameter["Name"].rsplit("/", 1)[1]), *map(value.get, _FIELDS)
+    except (ValueError, AttributeError):
+        raise NotOurs(f"parameter {parameter['Name']}", p) from None
+    return Lease(number, id, holder, process, (now - parameter["LastModifiedDate"]).total_seconds())
+
+
+def _inherit(aws: AWS, p: Params, id: str) -> Held:
+    for lease in find_leases(aws, p):
+        if lease.id == id:
+            return Held(aws, p, lease.number, id, os.getppid())
+    raise StepFailed(f"the run that this notebook belongs to has lost its lease on {p.title}; start it again")
+
+
+def _take(aws: AWS, p: Params) -> Held:
+    def look() -> tuple[Held | None, str]:
+        leases = find_leases(aws, p)
+        for lease in leases:
+            if not lease.free:
+                return None, f"held by {lease.holder}, until it ends or is silent for {SECONDS} s"
+        number, mine = max((lease.number for lease in leases), default=0) + 1, uuid.uuid4().hex
+        held = Held(aws, p, number, mine, None)
+        tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
+        try:
+            aws.ssm.put_parameter(Name=_path(p, number), Value=_value(mine), Type="String", Tags=tags)
+        except AwsError as error:
+            if error.code != "ParameterAlreadyExists":
+                raise
+            if all(lease.id != mine for lease in find_leases(aws, p)):  # else the answer to our own first try was lost
+                return None, "another run was faster"
+        # A run that saw other leases than this one did may have made another number at the same time.
+        for lease in find_leases(aws, p):
+            if lease.id == mine:
+                continue
+            if not lease.free:
+                aws.ssm.delete_parameter(Name=_path(p, number))
+                return None, f"held by {lease.holder}"
+            aws.ssm.find("delete_parameter", {"ParameterNotFound"}, Name=_path(p, lease.number))
+        return held, "taken"
+
+    held, _ = look()
+    return held or wait(f"lease on {p.title}", look, timeout=_PATIENCE_SECONDS)
+
+
+def _path(p: Params, number: int | None = None) -> str:
+    return f"/runbook/{p.name}/lease" + (f"/{number}" if number else "")
+
+
+_FIELDS = ("id", "holder", "process")
+
+
+def _value(id: str) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(_STARTED))
+    holder = f"{_user()} on {platform.node()}, process {os.getpid()} of {since}"
+    return json.dumps(dict(zip(_FIELDS, (id, holder, _process(os.getpid())), strict=True)))
+
+
+_STARTED = time.time()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"user {os.getuid()}"
+
+
+def _process(pid: int) -> str:
+    """A process for ever: the computer since its start (its boot id), the PID namespace, the number, when it began
+    (field 22 of /proc/PID/stat, proc(5)). Empty where there is no /proc."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        began = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        return f"{boot} {os.readlink('/proc/self/ns/pid')} {pid} {began}"
+    except OSError:
+        return ""
+
+
+def _has_ended(process: str) -> bool:
+    """True only of a process of this computer and PID namespace."""
+    mine, other = _process(os.getpid()).split(), process.split()
+    return len(mine) == len(other) == 4 and mine[:2] == other[:2] and _process(int(other[2])) != process
