@@ -109,7 +109,10 @@ def _take_away(aws: AWS, p: Params, what: str) -> None:
     elif kind == "policy":
         aws.iam.detach_user_policy(UserName=p.user_name, PolicyArn=name)
     else:
-        aws.iam.remove_user_from_group(UserName=p.user_name, GroupName=name)
+        # AWS lets a policy say of which groups, never of which users; the least policy allows neither.
+        raise StepFailed(
+            f"{_title(p)} is in the IAM group {name}, where somebody put it; take it out and run this again"
+        )
 
 
 def _ensure_key(aws: AWS, p: Params) -> None:

@@ -71,7 +71,7 @@ def find_tags(aws: AWS, p: Params, arn: str) -> dict[str, dict]:
 def mend_tags(aws: AWS, p: Params, arn: str) -> None:
     """Tag it where an extra tag is missing or has another value."""
     if find_tags(aws, p, arn) != want_tags(p):
-        aws.acm.add_tags_to_certificate(CertificateArn=arn, Tags=tags.pairs(p.extra_tags))
+        aws.acm.add_tags_to_certificate(CertificateArn=arn, Tags=tags.pairs(p.tags))
 
 
 def delete(aws: AWS, arn: str, *, title: str) -> None:

@@ -12,16 +12,16 @@ LONGEST = 6144
 # Reads for which a call names no resource, or AWS evaluates none.
 LOOK = {
     "acm": "ListCertificates",
-    "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies",
+    "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies DescribeScheduledActions",
     "autoscaling": "DescribeAutoScalingGroups DescribeScalingActivities",
     "cloudwatch": "DescribeAlarms",
     "ec2": "DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceAttribute "
     "DescribeInstanceTypeOfferings DescribeInstances DescribeLaunchTemplateVersions DescribeLaunchTemplates "
     "DescribeNetworkInterfaces DescribeSecurityGroups DescribeSubnets DescribeVolumes DescribeVpcs",
     "ecs": "DescribeTaskDefinition ListServices ListTaskDefinitions ListTasks",
-    "elasticloadbalancing": "DescribeInstanceHealth DescribeListeners DescribeLoadBalancerAttributes "
-    "DescribeLoadBalancerPolicies DescribeLoadBalancers DescribeTags DescribeTargetGroupAttributes "
-    "DescribeTargetGroups DescribeTargetHealth",
+    "elasticloadbalancing": "DescribeInstanceHealth DescribeListenerCertificates DescribeListeners "
+    "DescribeLoadBalancerAttributes DescribeLoadBalancerPolicies DescribeLoadBalancers DescribeRules DescribeTags "
+    "DescribeTargetGroupAttributes DescribeTargetGroups DescribeTargetHealth",
     "logs": "DescribeLogGroups",
     "route53": "ListHostedZonesByName",
     "secretsmanager": "ListSecrets",

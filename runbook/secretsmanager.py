@@ -56,6 +56,11 @@ def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str
     return _create(aws, p, name, description, SecretString=value.reveal())["VersionId"]
 
 
+def bring_back(aws: AWS, p: Params, name: str) -> Document | None:
+    """The secret as `find_secret` tells it; one that is scheduled for deletion is brought back, with its value."""
+    return find_secret(aws, p, name) if _is_there(aws, p, name) else None
+
+
 def ensure_empty(aws: AWS, p: Params, name: str, description: str) -> None:
     """Create the secret without a value if it is absent: its ARN is known then. One that has a value keeps it."""
     if not _is_there(aws, p, name):

@@ -11,7 +11,16 @@ from .log_group import destroy_log_group, ensure_log_group, find_log_group, want
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .secret import generate
-from .secretsmanager import destroy_secret, ensure_empty, find_secret, find_tags, mend_tags, want_tags, write_secret
+from .secretsmanager import (
+    bring_back,
+    destroy_secret,
+    ensure_empty,
+    find_secret,
+    find_tags,
+    mend_tags,
+    want_tags,
+    write_secret,
+)
 from .session import AWS
 from .task_definition import compare_task, secret_names, want_task
 
@@ -227,7 +236,8 @@ def _registered(aws: AWS, task: dict) -> tuple[bool | None, str]:
 def _ensure_http_secret(aws: AWS, p: Params) -> Changes:
     """Never made anew: an upload that one registry began could not go on at another one."""
     found = find_secret(aws, p, p.http_secret)
-    if found is None or found["VersionId"] is None:
+    there = found or bring_back(aws, p, p.http_secret)
+    if there is None or there["VersionId"] is None:
         write_secret(aws, p, p.http_secret, generate(), f"http.secret of the registries of deployment {p.name}")
     return compare(f"secret {p.http_secret}", {"Name": p.http_secret}, found).changes.done
 

@@ -29,14 +29,9 @@ def deployed(request, account, monkeypatch, tmp_path):
     read_only = AWS.read_only  # one reader for all, whose clients take long to make
     monkeypatch.setattr(AWS, "read_only", lambda aws: readers.setdefault(id(aws), read_only(aws)))
     with world.account(p, monkeypatch, tmp_path / "node") as aws:
-        _deploy(aws, p)
+        world.deploy(aws, p)
         assert all(step.verify(aws.read_only(), p) for step in plan.STEPS)  # without a thread, as forks follow
         yield request.param, aws, p
-
-
-def _deploy(aws, p):
-    for step in plan.STEPS:
-        step.ensure(aws, p)
 
 
 @contextlib.contextmanager
@@ -93,11 +88,11 @@ def tried(aws, p, row):
     with writes_of(aws) as made:
         if row.refused:
             try:
-                _deploy(aws, p)
+                world.deploy(aws, p)
             except StepFailed as error:
                 return wrong + ([] if row.refused in str(error) else [f"refused otherwise: {error}"])
             return [*wrong, "it is not refused"]
-        _deploy(aws, p)
+        world.deploy(aws, p)
         if Counter(made) != Counter(row.writes):
             wrong.append(f"written: {made}")
     wrong += [f"not mended: {each}" for each in details(plan.changes(aws, p))]

@@ -14,7 +14,7 @@ from test_imported_certificate import write
 
 import runbook
 from runbook import former, plan, wait
-from runbook.local.inside import acm, ecs_capacity, elasticache, elasticache_api, elb
+from runbook.local.inside import acm, ecs_capacity, elasticache, elasticache_api, elb, metadata, scaling
 
 QUICK = {"bcrypt_cost": 5}
 
@@ -33,7 +33,7 @@ def production(**changes):
 
 def install(monkeypatch, region):
     """moto mended as in the embedded cloud, and a round of what AWS does on its own at each sleep of a wait."""
-    for mending in (acm, elb, elasticache_api):
+    for mending in (acm, elb, elasticache_api, metadata, scaling):
         mending.install()
     described = ecs_capacity._describe_capacity_providers
     monkeypatch.setattr(EC2ContainerServiceResponse, "describe_capacity_providers", described)
