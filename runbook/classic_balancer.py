@@ -169,7 +169,7 @@ def _tls_policies(aws: AWS, p: Params) -> dict[str, str]:
     return {
         policy["PolicyName"]: attribute["AttributeValue"]
         for policy in found
-        for attribute in policy["PolicyAttributeDescriptions"]
+        for attribute in policy.get("PolicyAttributeDescriptions", [])
         if attribute["AttributeName"] == "Reference-Security-Policy"
     }
 

@@ -60,7 +60,8 @@ def ensure_targets(aws: AWS, p: Params) -> Changes:
     rollout.wait_until_steady(aws, p, service["taskDefinition"], former=former)
     if strange := _strange(aws, p):
         targets = [{"Id": instance, "Port": port} for instance, port in sorted(strange)]
-        aws.elbv2.deregister_targets(TargetGroupArn=group["TargetGroupArn"], Targets=targets)
+        which = {"TargetGroupArn": group["TargetGroupArn"], "Targets": targets}
+        aws.elbv2.find("deregister_targets", {"InvalidTarget"}, **which)  # its instance may be gone by now
         report = _check_strange(report, strange)
     wait.wait(_title(p), lambda: _healthy(aws, p), timeout=_HEALTHY_WITHIN, every=2)
     return report.changes.done

@@ -5,6 +5,7 @@ the plan names, as `title | field: now → wanted` (or without what is now and w
 operations that the next run may call. `{p.…}` are the params.
 """
 
+import base64
 import copy
 import fnmatch
 import json
@@ -79,7 +80,6 @@ def is_named(named, seen):
 
 
 def is_excepted(each, excepted):
-    """`*` at the end of a field stands for all below it; a title that is `*` for every title."""
     title, name = each
     return any(t in (title, "*") and fnmatch.fnmatchcase(name, f) for t, f in excepted)
 
@@ -495,7 +495,8 @@ def node_tag(aws, p):
 
 
 _A_NEW_NODE = (
-    "ecs UpdateContainerInstancesState, ec2 TerminateInstances, ec2 RunInstances, ssm SendCommand, ec2 CreateTags"
+    "ecs UpdateContainerInstancesState, ec2 TerminateInstances, ec2 RunInstances, ssm SendCommand, "
+    "ec2 CreateTags, elb RegisterInstancesWithLoadBalancer, elb DeregisterInstancesFromLoadBalancer"
 )
 
 
@@ -523,7 +524,7 @@ def node_of_another_type(aws, p):
     writes=_A_NEW_NODE,
 )
 def node_of_other_user_data(aws, p):
-    _stopped(aws, p, UserData={"Value": b"#!/bin/sh\necho theirs\necho ECS_CLUSTER=registry\nECS_CLUSTER=registry"})
+    _stopped(aws, p, UserData={"Value": base64.b64encode(b"#!/bin/sh")})
 
 
 @row(BLOG, 'nodes | surplus: ["{p.name}-node-7"] → []', writes="ec2 TerminateInstances")
@@ -819,7 +820,8 @@ def _register(aws, p, change):
     found, tags = _revision(aws, p)
     kept = ("family", "networkMode", "containerDefinitions", "volumes", "requiresCompatibilities", "executionRoleArn")
     task = {key: found[key] for key in (*kept, "taskRoleArn") if key in found}
-    task = change(copy.deepcopy(task)) or task
+    task = copy.deepcopy(task)
+    change(task)
     return aws.ecs.register_task_definition(**task, tags=tags)["taskDefinition"]["taskDefinitionArn"]
 
 
@@ -836,7 +838,12 @@ def revision_more_of_the_same(aws, p):
     _register(aws, p, lambda task: task)
 
 
-@row(BOTH, f"{TASK} | surplus ACTIVE revisions: 1 → 0", writes="ecs DeregisterTaskDefinition")
+@row(
+    BOTH,
+    f"{TASK} | surplus ACTIVE revisions: 1 → 0",
+    "former pieces | older revisions of the task definition: still there → absent",
+    writes="ecs DeregisterTaskDefinition",
+)
 def revision_in_between(aws, p):
     """Registered by hand before the newest one, which is used."""
     arn = _register(aws, p, lambda task: task)
@@ -1175,13 +1182,13 @@ def certificate_validation_record_with_another_value(aws, p):
 # classic balancer
 
 
-@row(BLOG, f"{BALANCER} | Subnets", writes="elasticloadbalancing AttachLoadBalancerToSubnets")
+@row(BLOG, f"{BALANCER} | Subnets", writes="elb AttachLoadBalancerToSubnets")
 def classic_balancer_subnet_less(aws, p):
     found = aws.elb.describe_load_balancers(LoadBalancerNames=[p.balancer_name])["LoadBalancerDescriptions"][0]
     aws.elb.detach_load_balancer_from_subnets(LoadBalancerName=p.balancer_name, Subnets=found["Subnets"][:1])
 
 
-@row(BLOG, f"{BALANCER} | SecurityGroups", writes="elasticloadbalancing ApplySecurityGroupsToLoadBalancer")
+@row(BLOG, f"{BALANCER} | SecurityGroups", writes="elb ApplySecurityGroupsToLoadBalancer")
 def classic_balancer_security_group(aws, p):
     groups = [_group(aws, name)["GroupId"] for name in (p.balancer_group, "default")]
     aws.elb.apply_security_groups_to_load_balancer(LoadBalancerName=p.balancer_name, SecurityGroups=groups)
@@ -1199,7 +1206,7 @@ for _field, _value in _CHECK.items():
     @row(
         BLOG,
         f"{BALANCER} | HealthCheck.{_field}",
-        writes="elasticloadbalancing ConfigureHealthCheck",
+        writes="elb ConfigureHealthCheck",
         name=f"classic balancer health check {_field}",
     )
     def _(aws, p, key=_field, value=_value):
@@ -1220,7 +1227,7 @@ for _field, _change in _CLASSIC.items():
     @row(
         BLOG,
         f"{BALANCER} | Attributes.{_field}",
-        writes="elasticloadbalancing ModifyLoadBalancerAttributes",
+        writes="elb ModifyLoadBalancerAttributes",
         name=f"classic balancer {_field}",
     )
     def _(aws, p, change=_change):
@@ -1240,8 +1247,7 @@ def _listener(aws, p, **change):
 
 
 _A_NEW_LISTENER = (
-    "elasticloadbalancing DeleteLoadBalancerListeners, elasticloadbalancing CreateLoadBalancerListeners, "
-    "elasticloadbalancing SetLoadBalancerPoliciesOfListener"
+    "elb DeleteLoadBalancerListeners, elb CreateLoadBalancerListeners, elb SetLoadBalancerPoliciesOfListener"
 )
 
 
@@ -1266,7 +1272,7 @@ def classic_listener_protocol(aws, p):
     _listener(aws, p, Protocol="SSL", InstanceProtocol="TCP")
 
 
-@row(BLOG, f"{BALANCER} | Listeners.443.TlsPolicy", writes="elasticloadbalancing SetLoadBalancerPoliciesOfListener")
+@row(BLOG, f"{BALANCER} | Listeners.443.TlsPolicy", writes="elb SetLoadBalancerPoliciesOfListener")
 def classic_listener_tls_policy(aws, p):
     name = {"LoadBalancerName": p.balancer_name}
     older = [{"AttributeName": "Reference-Security-Policy", "AttributeValue": "ELBSecurityPolicy-2016-08"}]
@@ -1278,7 +1284,7 @@ def classic_listener_tls_policy(aws, p):
 @row(
     BLOG,
     f"{BALANCER} | Listeners.443.Added.policy sticky: there → absent",
-    writes="elasticloadbalancing SetLoadBalancerPoliciesOfListener",
+    writes="elb SetLoadBalancerPoliciesOfListener",
 )
 def classic_listener_policy_more(aws, p):
     name = {"LoadBalancerName": p.balancer_name}
@@ -1291,7 +1297,7 @@ def classic_listener_policy_more(aws, p):
 @row(
     BLOG,
     f"{BALANCER} | Listeners.443.Certificate: another certificate → certificate of {{p.domain}}",
-    writes="elasticloadbalancing SetLoadBalancerListenerSSLCertificate",
+    writes="elb SetLoadBalancerListenerSSLCertificate",
 )
 def classic_listener_certificate(aws, p):
     arn = _imported(aws, p)
@@ -1300,7 +1306,7 @@ def classic_listener_certificate(aws, p):
     )
 
 
-@row(BLOG, f"{BALANCER} | ListenerPorts: [80, 443] → [443]", writes="elasticloadbalancing DeleteLoadBalancerListeners")
+@row(BLOG, f"{BALANCER} | ListenerPorts: [80, 443] → [443]", writes="elb DeleteLoadBalancerListeners")
 def classic_listener_more(aws, p):
     listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstanceProtocol": "HTTP", "InstancePort": 5000}
     aws.elb.create_load_balancer_listeners(LoadBalancerName=p.balancer_name, Listeners=[listener])
@@ -1310,21 +1316,21 @@ def classic_listener_more(aws, p):
     BLOG,
     f"{BALANCER} | Instances",
     f"{BALANCER} | nodes in service",
-    writes="elasticloadbalancing RegisterInstancesWithLoadBalancer",
+    writes="elb RegisterInstancesWithLoadBalancer",
 )
 def classic_balancer_instance_less(aws, p):
     instances = [{"InstanceId": _node(aws, p)}]
     aws.elb.deregister_instances_from_load_balancer(LoadBalancerName=p.balancer_name, Instances=instances)
 
 
-@row(BLOG, f"{BALANCER} | Instances", writes="elasticloadbalancing DeregisterInstancesFromLoadBalancer")
+@row(BLOG, f"{BALANCER} | Instances", writes="elb DeregisterInstancesFromLoadBalancer")
 def classic_balancer_instance_more(aws, p):
     made = aws.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     instances = [{"InstanceId": made}]
     aws.elb.register_instances_with_load_balancer(LoadBalancerName=p.balancer_name, Instances=instances)
 
 
-@row(BLOG, f"{BALANCER} | Tags.team: someone else → platform", writes="elasticloadbalancing AddTags")
+@row(BLOG, f"{BALANCER} | Tags.team: someone else → platform", writes="elb AddTags")
 def classic_balancer_tag(aws, p):
     aws.elb.add_tags(LoadBalancerNames=[p.balancer_name], Tags=TEAM_LIST)
 
@@ -1357,7 +1363,7 @@ for _field, _value in _ATTRIBUTES.items():
     @row(
         PRODUCTION,
         f"{BALANCER} | Attributes.{_field}",
-        writes="elasticloadbalancing ModifyLoadBalancerAttributes",
+        writes="elbv2 ModifyLoadBalancerAttributes",
         name=f"application balancer {_field}",
     )
     def _(aws, p, key=_field, value=_value):
@@ -1376,20 +1382,20 @@ for _field, _value in _ATTRIBUTES.items():
         aws.elbv2.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=pairs)
 
 
-@row(PRODUCTION, f"{BALANCER} | Subnets", writes="elasticloadbalancing SetSubnets")
+@row(PRODUCTION, f"{BALANCER} | Subnets", writes="elbv2 SetSubnets")
 def application_balancer_subnet_less(aws, p):
     found = _balancer(aws, p)
     subnets = [zone["SubnetId"] for zone in found["AvailabilityZones"]][:2]
     aws.elbv2.set_subnets(LoadBalancerArn=found["LoadBalancerArn"], Subnets=subnets)
 
 
-@row(PRODUCTION, f"{BALANCER} | SecurityGroups", writes="elasticloadbalancing SetSecurityGroups")
+@row(PRODUCTION, f"{BALANCER} | SecurityGroups", writes="elbv2 SetSecurityGroups")
 def application_balancer_security_group(aws, p):
     groups = [_group(aws, name)["GroupId"] for name in (p.balancer_group, "default")]
     aws.elbv2.set_security_groups(LoadBalancerArn=_balancer(aws, p)["LoadBalancerArn"], SecurityGroups=groups)
 
 
-@row(PRODUCTION, f"{BALANCER} | Tags.team: someone else → platform", writes="elasticloadbalancing AddTags")
+@row(PRODUCTION, f"{BALANCER} | Tags.team: someone else → platform", writes="elbv2 AddTags")
 def application_balancer_tag(aws, p):
     aws.elbv2.add_tags(ResourceArns=[_balancer(aws, p)["LoadBalancerArn"]], Tags=TEAM_LIST)
 
@@ -1399,7 +1405,7 @@ for _number in (443, 80):
     @row(
         PRODUCTION,
         f"{BALANCER} | Listeners.{_number}.Tags.team: someone else → platform",
-        writes="elasticloadbalancing AddTags",
+        writes="elbv2 AddTags",
         name=f"listener {_number} tag",
     )
     def _(aws, p, port=_number):
@@ -1408,7 +1414,7 @@ for _number in (443, 80):
     @row(
         PRODUCTION,
         f"{BALANCER} | Listeners.{_number}.DefaultActions",
-        writes="elasticloadbalancing ModifyListener",
+        writes="elbv2 ModifyListener",
         name=f"listener {_number} default action",
     )
     def _(aws, p, port=_number):
@@ -1418,7 +1424,7 @@ for _number in (443, 80):
     @row(
         PRODUCTION,
         f"{BALANCER} | Listeners.{_number}.Added.rule of priority 7: there → absent",
-        writes="elasticloadbalancing DeleteRule",
+        writes="elbv2 DeleteRule",
         name=f"listener {_number} rule more",
     )
     def _(aws, p, port=_number):
@@ -1430,7 +1436,7 @@ for _number in (443, 80):
         )
 
 
-@row(PRODUCTION, f"{BALANCER} | Listeners.443.TlsPolicy", writes="elasticloadbalancing ModifyListener")
+@row(PRODUCTION, f"{BALANCER} | Listeners.443.TlsPolicy", writes="elbv2 ModifyListener")
 def listener_tls_policy(aws, p):
     aws.elbv2.modify_listener(ListenerArn=_port(aws, p, 443)["ListenerArn"], SslPolicy="ELBSecurityPolicy-2016-08")
 
@@ -1439,13 +1445,13 @@ def _another_certificate(aws):
     return aws.acm.request_certificate(DomainName="theirs.example.com", ValidationMethod="DNS")["CertificateArn"]
 
 
-@row(PRODUCTION, f"{BALANCER} | Listeners.443.Certificate", writes="elasticloadbalancing ModifyListener")
+@row(PRODUCTION, f"{BALANCER} | Listeners.443.Certificate", writes="elbv2 ModifyListener")
 def listener_certificate(aws, p):
     certificates = [{"CertificateArn": _another_certificate(aws)}]
     aws.elbv2.modify_listener(ListenerArn=_port(aws, p, 443)["ListenerArn"], Certificates=certificates)
 
 
-@row(PRODUCTION, f"{BALANCER} | Listeners.443", writes="elasticloadbalancing RemoveListenerCertificates")
+@row(PRODUCTION, f"{BALANCER} | Listeners.443", writes="elbv2 RemoveListenerCertificates")
 def listener_certificate_more(aws, p):
     certificates = [{"CertificateArn": _another_certificate(aws)}]
     aws.elbv2.add_listener_certificates(ListenerArn=_port(aws, p, 443)["ListenerArn"], Certificates=certificates)
@@ -1454,7 +1460,7 @@ def listener_certificate_more(aws, p):
 @row(
     PRODUCTION,
     f"{BALANCER} | Listeners.80.Protocol: HTTPS → HTTP",
-    writes="elasticloadbalancing ModifyListener",
+    writes="elbv2 ModifyListener",
 )
 def listener_protocol(aws, p):
     arn = _port(aws, p, 443)["Certificates"][0]["CertificateArn"]
@@ -1466,9 +1472,7 @@ def listener_protocol(aws, p):
     )
 
 
-@row(
-    PRODUCTION, f"{BALANCER} | ListenerPorts: [80, 443, 8443] → [80, 443]", writes="elasticloadbalancing DeleteListener"
-)
+@row(PRODUCTION, f"{BALANCER} | ListenerPorts: [80, 443, 8443] → [80, 443]", writes="elbv2 DeleteListener")
 def listener_more(aws, p):
     fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
     arn = _balancer(aws, p)["LoadBalancerArn"]
@@ -1490,7 +1494,7 @@ for _field, _change in _HEALTH.items():
     @row(
         PRODUCTION,
         f"{BALANCER} | TargetGroup.HealthCheck.{_field}",
-        writes="elasticloadbalancing ModifyTargetGroup",
+        writes="elbv2 ModifyTargetGroup",
         name=f"target group {_field}",
     )
     def _(aws, p, change=_change):
@@ -1507,7 +1511,7 @@ for _field, _value in _OF_TARGETS.items():
     @row(
         PRODUCTION,
         f"{BALANCER} | TargetGroup.Attributes.{_field}",
-        writes="elasticloadbalancing ModifyTargetGroupAttributes",
+        writes="elbv2 ModifyTargetGroupAttributes",
         name=f"target group {_field}",
     )
     def _(aws, p, key=_field, value=_value):
@@ -1515,7 +1519,7 @@ for _field, _value in _OF_TARGETS.items():
         aws.elbv2.modify_target_group_attributes(TargetGroupArn=_target_group(aws, p), Attributes=pairs)
 
 
-@row(PRODUCTION, f"{BALANCER} | TargetGroup.Tags.team: someone else → platform", writes="elasticloadbalancing AddTags")
+@row(PRODUCTION, f"{BALANCER} | TargetGroup.Tags.team: someone else → platform", writes="elbv2 AddTags")
 def target_group_tag(aws, p):
     aws.elbv2.add_tags(ResourceArns=[_target_group(aws, p)], Tags=TEAM_LIST)
 
@@ -1523,7 +1527,7 @@ def target_group_tag(aws, p):
 # targets and scaling
 
 
-@row(PRODUCTION, f"{TARGETS} | targets of others: 1 → none", writes="elasticloadbalancing DeregisterTargets")
+@row(PRODUCTION, f"{TARGETS} | targets of others: 1 → none", writes="elbv2 DeregisterTargets")
 def target_of_someone(aws, p):
     made = aws.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
     aws.elbv2.register_targets(TargetGroupArn=_target_group(aws, p), Targets=[{"Id": made, "Port": 80}])

@@ -91,7 +91,7 @@ def left(aws):
 
 @pytest.mark.pure
 def test_want():
-    assert cache.want_cache(params(cache_node_type="cache.t4g.small")) == {
+    assert cache.want_cache(params(cache_node_type="cache.t4g.small", extra_tags={})) == {
         "ReplicationGroupId": "registry-cache",
         "Engine": "valkey",
         "EngineVersion": "8",

@@ -106,7 +106,9 @@ def try_all(aws, p, rows):
         with open(os.environ["DRIFT_OUT"], "a") as out:
             only = os.environ.get("DRIFT_ONLY", "").split(",")
             for row in rows:
-                if os.environ.get("DRIFT_ONLY") and row.name not in only:
+                if os.environ.get("DRIFT_ONLY") and not any(each and each in row.name for each in only):
+                    continue
+                if row.name in os.environ.get("DRIFT_SKIP", "").split(","):
                     continue
                 t = time.time()
                 wrong = in_a_fork(functools.partial(tried, aws, p, row))
