@@ -524,7 +524,9 @@ def node_of_another_type(aws, p):
     writes=_A_NEW_NODE,
 )
 def node_of_other_user_data(aws, p):
-    _stopped(aws, p, UserData={"Value": base64.b64encode(b"#!/bin/sh")})
+    found = aws.ec2.describe_instance_attribute(InstanceId=_node(aws, p), Attribute="userData")["UserData"]["Value"]
+    more = base64.b64decode(found) + b"echo theirs\n"
+    _stopped(aws, p, UserData={"Value": base64.b64encode(more)})
 
 
 @row(BLOG, 'nodes | surplus: ["{p.name}-node-7"] → []', writes="ec2 TerminateInstances")
@@ -1016,23 +1018,26 @@ for _user in ("testuser", "builder"):
             _lines(aws, p, lambda lines: lines.update({user: line}))
 
 
-@row(
-    BLOG,
-    "users | Users.testuser.Password: another password → generate",
-    writes=f"secretsmanager PutSecretValue, {_NODES_WRITE}",
-)
-def password_of_someone(aws, p):
-    aws.secretsmanager.put_secret_value(SecretId=p.password_secret("testuser"), SecretString="someone's own")
+for _of, _writes in ((BLOG, _NODES_WRITE), (PRODUCTION, _TASKS_WRITE)):
 
+    @row(
+        _of,
+        "users | Users.testuser.Password: another password → generate",
+        writes=f"secretsmanager PutSecretValue, {_writes}",
+        name="password of someone",
+    )
+    def _(aws, p):
+        aws.secretsmanager.put_secret_value(SecretId=p.password_secret("testuser"), SecretString="someone's own")
 
-@row(
-    BLOG,
-    'users | Generated: ["builder"] → ["builder", "testuser"]',
-    "users | Users.testuser.Password: cannot be compared here → generate",
-    writes=f"secretsmanager CreateSecret, secretsmanager PutSecretValue, {_NODES_WRITE}",
-)
-def password_deleted(aws, p):
-    aws.secretsmanager.delete_secret(SecretId=p.password_secret("testuser"), ForceDeleteWithoutRecovery=True)
+    @row(
+        _of,
+        'users | Generated: ["builder"] → ["builder", "testuser"]',
+        "users | Users.testuser.Password: cannot be compared here → generate",
+        writes=f"secretsmanager CreateSecret, secretsmanager PutSecretValue, {_writes}",
+        name="password deleted",
+    )
+    def _(aws, p):
+        aws.secretsmanager.delete_secret(SecretId=p.password_secret("testuser"), ForceDeleteWithoutRecovery=True)
 
 
 @row(BLOG, "users | Nodes.{p.name}-node-1: missing → current", writes=_NODES_WRITE)
@@ -1472,6 +1477,17 @@ def listener_protocol(aws, p):
     )
 
 
+@row(
+    PRODUCTION,
+    f"{BALANCER} | Listeners.443.Protocol: HTTP → HTTPS",
+    f"{BALANCER} | Listeners.443.Certificate",
+    f"{BALANCER} | Listeners.443.TlsPolicy",
+    writes="elbv2 ModifyListener",
+)
+def listener_in_the_clear(aws, p):
+    aws.elbv2.modify_listener(ListenerArn=_port(aws, p, 443)["ListenerArn"], Protocol="HTTP")
+
+
 @row(PRODUCTION, f"{BALANCER} | ListenerPorts: [80, 443, 8443] → [80, 443]", writes="elbv2 DeleteListener")
 def listener_more(aws, p):
     fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
@@ -1806,6 +1822,7 @@ UNCHANGEABLE = {
     (TASK, "family"): _NAME,
     (TASK, "container.*.name"): _NAME,
     (TASK, "secrets in plain environment"): "no setting of its own: the variable that is wrong is named, too",
+    (TASK, "container.htpasswd.environment"): "it is empty: a variable more is named by itself, and has a row",
     (TASK, "static keys"): "no setting of its own: the variable that is wrong is named, too",
     (TASK, "log group.logGroupName"): _NAME,
     (TASK, "htpasswd secret.Name"): "it is the users' secret, which has rows of its own",
