@@ -49,7 +49,7 @@ def find(aws: AWS, p: Params, *, balancer: str) -> dict[str, dict]:
         | tags.found(p, _tags(aws, p, each["ListenerArn"]))
         | added(
             {f"rule of priority {rule['Priority']}": "there" for rule in _rules(aws, each)}
-            | {f"certificate {arn}": "there" for arn in _more_certificates(aws, each)}
+            | {f"certificate of {_domain(aws, arn)}": "there" for arn in _more_certificates(aws, each)}
         )
         for each in listeners
     }
@@ -151,5 +151,9 @@ def _more_certificates(aws: AWS, listener: dict) -> list[str]:
         return []
     arn = {"ListenerArn": listener["ListenerArn"]}
     found = aws.elbv2.all("describe_listener_certificates", "Certificates", **arn)
-    first = {each["CertificateArn"] for each in listener.get("Certificates") or []}
+    first = {each["CertificateArn"] for each in (listener.get("Certificates") or [])[:1]}
     return sorted({each["CertificateArn"] for each in found} - first)
+
+
+def _domain(aws: AWS, arn: str) -> str:
+    return (acm.described(aws, arn) or {}).get("DomainName", "another name")

@@ -1456,7 +1456,11 @@ def listener_certificate(aws, p):
     aws.elbv2.modify_listener(ListenerArn=_port(aws, p, 443)["ListenerArn"], Certificates=certificates)
 
 
-@row(PRODUCTION, f"{BALANCER} | Listeners.443", writes="elbv2 RemoveListenerCertificates")
+@row(
+    PRODUCTION,
+    f"{BALANCER} | Listeners.443.Added.certificate of theirs.example.com: there → absent",
+    writes="elbv2 RemoveListenerCertificates",
+)
 def listener_certificate_more(aws, p):
     certificates = [{"CertificateArn": _another_certificate(aws)}]
     aws.elbv2.add_listener_certificates(ListenerArn=_port(aws, p, 443)["ListenerArn"], Certificates=certificates)
