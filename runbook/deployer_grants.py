@@ -31,7 +31,7 @@ class Grants:
 
     def all(self) -> Iterator[dict]:
         for of_step in (
-            *(self.bucket, self.secrets, self.identity, self.roles, self.groups, self.cluster, self.nodes),
+            *(self.lease, self.bucket, self.secrets, self.identity, self.roles, self.groups, self.cluster, self.nodes),
             *(self.scaling_nodes, self.cache, self.task, self.service, self.certificate, self.classic_balancer),
             *(self.application_balancer, self.scaling, self.record, self.alarms),
         ):
@@ -42,6 +42,11 @@ class Grants:
 
     def iam(self, kind: str, *names: str) -> list[str]:
         return [f"arn:aws:iam::{self.account}:{kind}/{name}" for name in names]
+
+    def lease(self) -> Iterator[dict]:
+        path = f"parameter/runbook/{self.p.name}/lease"
+        actions = "AddTagsToResource DeleteParameter GetParametersByPath PutParameter"
+        yield _allow("Lease", "ssm", actions, self.here("ssm", path, f"{path}/*"))
 
     def bucket(self) -> Iterator[dict]:
         bucket = f"arn:aws:s3:::{self.p.bucket}"
@@ -125,10 +130,13 @@ class Grants:
         if not self.p.scales:
             actions += " AssociateIamInstanceProfile CreateTags ModifyInstanceAttribute ModifyInstanceMetadataOptions "
             actions += "ReplaceIamInstanceProfileAssociation StartInstances"
+            look = "DescribeIamInstanceProfileAssociations DescribeInstanceAttribute DescribeVolumes"
+            yield _allow("LookAtInstances", "ec2", look, ["*"])
         yield _allow("Instances", "ec2", actions, self.here("ec2", "instance/*"), self.ours)
         if self.p.htpasswd == "node-folder":
             script = f"arn:aws:ssm:{self.p.region}::document/AWS-RunShellScript"
             tagged = {"StringEquals": {"ssm:resourceTag/runbook:deployment": self.p.name}}
+            yield _allow("LookAtCommands", "ssm", "GetCommandInvocation", ["*"])
             yield _allow("RunCommand", "ssm", "SendCommand", [script])
             yield _allow("RunOnNodes", "ssm", "SendCommand", self.here("ec2", "instance/*"), tagged)
 
@@ -176,7 +184,8 @@ class Grants:
 
     def certificate(self) -> Iterator[dict]:
         every = self.here("acm", "certificate/*")
-        yield _allow("Certificates", "acm", "DescribeCertificate GetCertificate ListTagsForCertificate", every)
+        look = "DescribeCertificate ListTagsForCertificate" + " GetCertificate" * (self.p.certificate != "request")
+        yield _allow("Certificates", "acm", look, every)
         yield _allow("DeleteCertificate", "acm", "DeleteCertificate", every, self.ours)
         if self.p.certificate == "request":
             yield _allow("RequestCertificate", "acm", "RequestCertificate", ["*"], self.made)
@@ -195,6 +204,8 @@ class Grants:
                 "RegisterInstancesWithLoadBalancer SetLoadBalancerListenerSSLCertificate "
                 "SetLoadBalancerPoliciesOfListener"
             )
+            look = "DescribeInstanceHealth DescribeLoadBalancerPolicies"
+            yield _allow("LookAtClassicBalancer", _ELB, look, ["*"])
         yield _allow("ClassicBalancer", _ELB, actions, self.here(_ELB, f"loadbalancer/{self.fixed.balancer_name}"))
 
     def application_balancer(self) -> Iterator[dict]:

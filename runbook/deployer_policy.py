@@ -15,17 +15,16 @@ LOOK = {
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies",
     "autoscaling": "DescribeAutoScalingGroups DescribeScalingActivities",
     "cloudwatch": "DescribeAlarms",
-    "ec2": "DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceAttribute "
-    "DescribeInstanceTypeOfferings DescribeInstances DescribeLaunchTemplateVersions DescribeLaunchTemplates "
-    "DescribeNetworkInterfaces DescribeSecurityGroups DescribeSubnets DescribeVolumes DescribeVpcs",
+    "ec2": "DescribeImages DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances "
+    "DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkInterfaces DescribeSecurityGroups "
+    "DescribeSubnets DescribeVpcs",
     "ecs": "DescribeTaskDefinition ListServices ListTaskDefinitions ListTasks",
-    "elasticloadbalancing": "DescribeInstanceHealth DescribeListeners DescribeLoadBalancerAttributes "
-    "DescribeLoadBalancerPolicies DescribeLoadBalancers DescribeTags DescribeTargetGroupAttributes "
-    "DescribeTargetGroups DescribeTargetHealth",
+    "elasticloadbalancing": "DescribeListeners DescribeLoadBalancerAttributes DescribeLoadBalancers DescribeTags "
+    "DescribeTargetGroupAttributes DescribeTargetGroups DescribeTargetHealth",
     "logs": "DescribeLogGroups",
     "route53": "ListHostedZonesByName",
     "secretsmanager": "ListSecrets",
-    "ssm": "DescribeInstanceInformation GetCommandInvocation",
+    "ssm": "DescribeInstanceInformation",
 }
 
 

@@ -8,14 +8,17 @@ from typing import Any
 
 from .errors import TimedOut
 
+_FIRST = 0.25
+
 
 def wait(what: str, look: Callable[[], tuple[Any, str]], *, timeout: float, every: float = 1.0) -> Any:
     """Poll `look` until its first item is not None, and return that.
 
     `look()` gives (result or None, what is seen in words) and raises when waiting on is hopeless. `timeout` and
-    `every` are seconds. The words are shown as live progress in a notebook and in a terminal. Raises TimedOut.
+    `every` are seconds; the first looks come sooner. The words are shown as live progress in a notebook and in a
+    terminal. Raises TimedOut.
     """
-    started = time.monotonic()
+    started, pause = time.monotonic(), min(every, _FIRST)
     with Live() as live:
         while True:
             result, seen = look()
@@ -25,7 +28,8 @@ def wait(what: str, look: Callable[[], tuple[Any, str]], *, timeout: float, ever
                 return result
             if elapsed > timeout:
                 raise TimedOut(f"{what}: not within {timeout:.0f} s; last seen: {seen}")
-            time.sleep(every)
+            time.sleep(pause)
+            pause = min(every, 2 * pause)
 
 
 class Live:

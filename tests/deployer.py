@@ -4,7 +4,9 @@ import json
 
 import runbook
 from runbook import deployer_policy
+from runbook.errors import Expired
 from runbook.session import AWS
+from runbook.wait import wait
 
 
 def login(operator, p, name):
@@ -15,7 +17,17 @@ def login(operator, p, name):
         operator.iam.attach_user_policy(UserName=name, PolicyArn=made["Policy"]["Arn"])
     key, fresh = operator.iam.create_access_key(UserName=name)["AccessKey"], runbook.connect(p)
     keys = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
-    return AWS(fresh._session, fresh._options | keys, fresh._where, fresh._route, False)
+    aws = AWS(fresh._session, fresh._options | keys, fresh._where, fresh._route, False)
+    wait("the key", lambda: (_known(aws), "not known yet"), timeout=30, every=0.2)
+    return aws
+
+
+def _known(aws):
+    """True once IAM has spread the new key."""
+    try:
+        return bool(aws.account)
+    except Expired:
+        return None
 
 
 def logout(operator, name):

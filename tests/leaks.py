@@ -137,7 +137,7 @@ class Processes:
     """Within the block, what every process of this computer shows: `lines` (what `ps` prints), and `environments`,
     by the program's name, of those that are ours to read."""
 
-    def __init__(self, every: float = 0.02):
+    def __init__(self, every: float = 0.05):
         self._every, self._over = every, threading.Event()
         self.lines: set[bytes] = set()
         self.environments: set[tuple[str, bytes]] = set()

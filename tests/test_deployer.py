@@ -93,14 +93,45 @@ def test_only_the_registrys_records_are_written(aws, p):
     written(HostedZoneId=zone, ChangeBatch=change)
 
 
-MENDING = set()
-RETIRING = {"blog": set(), "production": set()}
+# Allowed and not called by a run in which nobody else touches anything: it mends what was changed by hand, lost or
+# left half-made, or tells why something failed.
+MENDING = set(
+    "ec2:DescribeNetworkInterfaces ecs:DeregisterContainerInstance ecs:TagResource ecs:UpdateCluster "
+    "iam:DetachUserPolicy iam:UpdateAssumeRolePolicy logs:GetLogEvents s3:AbortMultipartUpload s3:DeleteObject "
+    "secretsmanager:PutSecretValue secretsmanager:RestoreSecret".split()
+)
+# … what takes away pieces of the other choice, mends those of the own one, or AWS asks for besides a call's own action.
+ALONE = {
+    "blog": set(
+        "application-autoscaling:DeleteScalingPolicy application-autoscaling:DeregisterScalableTarget "
+        "application-autoscaling:DescribeScalingPolicies autoscaling:DeleteAutoScalingGroup "
+        "autoscaling:DescribeScalingActivities cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource "
+        "ec2:AssociateIamInstanceProfile ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplateVersions "
+        "ec2:ModifyInstanceAttribute ec2:ModifyInstanceMetadataOptions ec2:ReplaceIamInstanceProfileAssociation "
+        "ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices ecs:PutClusterCapacityProviders "
+        "elasticache:DeleteCacheParameterGroup elasticache:DeleteCacheSubnetGroup elasticache:DeleteReplicationGroup "
+        "elasticache:DescribeCacheClusters elasticache:DescribeCacheParameters elasticache:ListTagsForResource "
+        "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer elasticloadbalancing:AttachLoadBalancerToSubnets "
+        "elasticloadbalancing:CreateLoadBalancerListeners elasticloadbalancing:DeleteListener "
+        "elasticloadbalancing:DeleteLoadBalancerListeners elasticloadbalancing:DeleteTargetGroup "
+        "elasticloadbalancing:DeregisterInstancesFromLoadBalancer elasticloadbalancing:DescribeListeners "
+        "elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetHealth "
+        "elasticloadbalancing:DetachLoadBalancerFromSubnets "
+        "elasticloadbalancing:SetLoadBalancerListenerSSLCertificate".split()
+    ),
+    "production": set(
+        "autoscaling:CreateOrUpdateTags ec2:CreateTags ec2:RunInstances ecs:UpdateCapacityProvider "
+        "ecs:UpdateContainerInstancesState elasticache:ModifyReplicationGroup elasticloadbalancing:ModifyListener "
+        "elasticloadbalancing:ModifyTargetGroup elasticloadbalancing:ModifyTargetGroupAttributes "
+        "elasticloadbalancing:SetSecurityGroups elasticloadbalancing:SetSubnets".split()
+    ),
+}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, monkeypatch, figure):
-    """Cold and destroyed, cold and changed, upgraded, changed and destroyed; calls never made mend or retire."""
+    """Cold, destroyed, cold, changed, upgraded, changed, destroyed; what none of it called is told by name."""
     monkeypatch.setattr(dns, "TTL", 1)
     blog, production = load("blog"), load("production")
     wider = {"nodes": 2, "replicas": 2, "ssh_from": ["10.0.0.0/8"], "idle_timeout": 200, "instance_type": "t3.medium"}
@@ -108,7 +139,7 @@ def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, mon
     changed = {"blog": load({**blog.model_dump(), **wider}), "production": load({**production.model_dump(), **more})}
     for name, life in (
         ("blog", (blog, None, blog, changed["blog"])),
-        ("production", (production, changed["production"], None)),
+        ("production", (production, changed["production"], None, production, None)),
     ):
         aws, before = deployer.login(operator, life[0], f"whole-{name}"), None
         called = record(aws)
@@ -131,7 +162,7 @@ def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, mon
         never = granted - called - IMPLIED
         figure(f"actions of the policy of {name} that a run called", f"{len(granted - never)} of {len(granted)}")
         print(name, sorted(never))
-        assert never == MENDING | RETIRING[name]
+        assert never == MENDING | ALONE[name]
 
 
 def record(aws):

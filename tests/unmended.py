@@ -21,6 +21,7 @@ from moto.elbv2.models import ELBv2Backend, FakeLoadBalancer, FakeRule, FakeTarg
 from moto.elbv2.models import FakeListener as ApplicationListener
 from moto.elbv2.responses import ELBV2Response
 from moto.iam.responses import IamResponse
+from moto.route53.responses import Route53
 from moto.s3.models import FakeBucket
 
 from runbook.local.inside import acm_requests, ecs_api
@@ -56,6 +57,7 @@ MENDED = (
     InstanceResponse,
     InstanceState,
     LoadBalancer,
+    Route53,
 )
 
 

@@ -26,7 +26,7 @@ from .authority import Authority
 from .balancer import Balancers
 from .caches import Caches
 from .groups import Groups
-from .inside import acm_requests, credentials, ecs, s3
+from .inside import acm_requests, credentials, ecs, pages, route53, s3
 from .metadata import PORTS, Metadata
 from .metrics import Metrics
 from .nodes import Nodes
@@ -77,6 +77,8 @@ def main(port: int, lock: int) -> int:
 
     rules.install()
     s3.install()
+    route53.install()
+    pages.install()
     credentials.install()
     authority = Authority(home)
     addresses = [place.balancer_address(k) for k in range(1, BALANCERS + 1)]

@@ -10,19 +10,44 @@ from moto.elb.models import LoadBalancer, elb_backends
 from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
 from moto.route53.models import route53_backends
+from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
+
+from . import settling
 
 PARTITION = "aws"
 
 
-def role_exists(arn_or_name: str) -> bool:
+def role_is_known(arn_or_name: str) -> bool:
+    """Whether it exists, and other services have heard of it."""
     roles = list(iam_backends[ACCOUNT][PARTITION].roles.values())
-    return any(arn_or_name in (role.arn, role.name) for role in roles)
+    return any(arn_or_name in (role.arn, role.name) and not settling.is_fresh(role.create_date) for role in roles)
+
+
+def linked_role_is_fresh(service: str) -> bool:
+    """Whether the service's own role was made just now; one that is not there AWS makes itself."""
+    roles = list(iam_backends[ACCOUNT][PARTITION].roles.values())
+    return any(f"/{service}/" in role.path and settling.is_fresh(role.create_date) for role in roles)
+
+
+def principal_exists(arn: str) -> bool:
+    """Whether IAM knows the user, role or account of this ARN; those of other accounts are taken on trust."""
+    if f":{ACCOUNT}:" not in arn or arn.endswith(":root"):
+        return True
+    users = list(iam_backends[ACCOUNT][PARTITION].users.values())
+    return role_is_known(arn) or any(arn == user.arn and not settling.is_fresh(user.create_date) for user in users)
+
+
+def policy_is_attached(arn: str) -> bool:
+    policy = iam_backends[ACCOUNT][PARTITION].managed_policies.get(arn)
+    return bool(policy and policy.attachment_count)
 
 
 def instance_profile_exists(name: str | None, arn: str | None) -> bool:
+    """Whether it exists, and other services have heard of it."""
     profiles = list(iam_backends[ACCOUNT][PARTITION].instance_profiles.values())
-    return any(profile.name == name or profile.arn == arn for profile in profiles)
+    known = [profile for profile in profiles if not settling.is_fresh(profile.create_date)]
+    return any(profile.name == name or profile.arn == arn for profile in known)
 
 
 def has_access_keys(user: str) -> bool:
@@ -81,11 +106,30 @@ def group_users(region: str, group_id: str) -> Iterator[str]:
     for cache in list(elasticache_backends[ACCOUNT][region].replication_groups.values()):
         if group_id in (cache.security_groups or ()):
             yield cache.name
+    if settling.holds(region, group_id):
+        yield "a network interface of a balancer that is being deleted"
     for groups in list(ec2.groups.values()):
         for other in list(groups.values()):
             rules = [*other.ingress_rules, *other.egress_rules]
             if other.id != group_id and any(rule.source_group.get("GroupId") == group_id for rule in rules):
                 yield other.id
+
+
+def subnet_users(region: str, subnet_id: str) -> Iterator[str]:
+    """What stands in a subnet: instances, balancers, the subnet group of a cache."""
+    for kept in list(ec2_backends[ACCOUNT][region].reservations.values()):
+        for instance in kept.instances:
+            if instance.subnet_id == subnet_id and instance._state.name != "terminated":
+                yield instance.id
+    for balancer in list(elb_backends[ACCOUNT][region].load_balancers.values()):
+        if subnet_id in balancer.subnets:
+            yield balancer.name
+    for balancer in list(elbv2_backends[ACCOUNT][region].load_balancers.values()):
+        if subnet_id in {subnet.id for subnet in balancer.subnets}:
+            yield balancer.name
+    for group in list(elasticache_backends[ACCOUNT][region].cache_subnet_groups.values()):
+        if subnet_id in group.subnet_ids:
+            yield group.cache_subnet_group_name
 
 
 def classic_balancer(region: str, name: str) -> LoadBalancer | None:
@@ -108,6 +152,16 @@ def task_definition(region: str, name: str):
     revisions = ecs_backends[ACCOUNT][region].task_definitions.get(family, {})
     number = int(revision) if revision.isdecimal() else max(revisions, default=0)
     return revisions.get(number)
+
+
+def bucket_exists(name: str) -> bool:
+    return name in s3_backends[ACCOUNT][PARTITION].buckets
+
+
+def secret_has_rotation(region: str, name: str) -> bool:
+    """Whether a Lambda function that rotates the secret is known."""
+    secrets = secretsmanager_backends[ACCOUNT][region].secrets
+    return bool(name in secrets and secrets[name].rotation_lambda_arn)
 
 
 def secret_is_scheduled_for_deletion(region: str, name: str) -> bool:

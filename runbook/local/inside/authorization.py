@@ -85,7 +85,7 @@ NAMED: dict[str, tuple[tuple[str, str], ...]] = {
     "route53": (("HostedZoneId", "hostedzone/{}"), ("Id", "change/{}")),
     "secretsmanager": (("SecretId", "secret:{}-new000"), ("Name", "secret:{}-new000")),
     "sns": (("TopicArn", "{}"), ("Name", "{}")),
-    "ssm": (("Name", "parameter/{}"), ("Names", "parameter/{}")),
+    "ssm": (("Name", "parameter/{}"), ("Names", "parameter/{}"), ("Path", "parameter/{}")),
 }
 # Without a region in the ARN, and without an account.
 GLOBAL = ("iam", "route53")

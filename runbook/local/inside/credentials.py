@@ -19,7 +19,7 @@ from moto.core.utils import get_service_model
 from moto.iam.models import Role, User, iam_backends
 from moto.sts.models import sts_backends
 
-from . import authorization, dispatch, policies
+from . import authorization, dispatch, policies, settling
 from .dispatch import Refused
 
 PARTITION = "aws"
@@ -67,7 +67,7 @@ def requests() -> dict[str, int]:
 def lend(role_arn: str, *, service: str, session: str, region: str, seconds: int) -> Lent:
     """Credentials of a role for a service as ec2.amazonaws.com, for `seconds`; NotAssumed if its trust forbids that."""
     role = _role(role_arn)
-    if role is None or not _trusts(role, service, region):
+    if role is None or not trusts(role, service, region):
         raise NotAssumed(
             f"Unable to assume the role '{role_arn}'. Please verify that the role being passed has the proper trust "
             f"relationship and permissions: {service} must be allowed to assume it."
@@ -94,7 +94,7 @@ def _role(arn_or_name: str) -> Role | None:
     return next((role for role in roles if arn_or_name in (role.arn, role.name)), None)
 
 
-def _trusts(role: Role, service: str, region: str) -> bool:
+def trusts(role: Role, service: str, region: str) -> bool:
     """Whether the trust policy lets the service in; a condition that is not about where the call comes from is unmet.
 
     ECS says aws:SourceAccount and aws:SourceArn: ECS developer guide, "Amazon ECS task IAM role".
@@ -176,7 +176,8 @@ def _owner(key_id: str, token: str | None) -> tuple[Role | User | None, str]:
     """(whose policies count, its ARN); None for a role that was deleted since. _Unknown says why the key is no good."""
     if key_id.startswith("AKIA"):
         for user in list(iam_backends[ACCOUNT][PARTITION].users.values()):
-            if any(key.access_key_id == key_id and key.status == "Active" for key in user.access_keys):
+            keys = [key for key in user.access_keys if not settling.is_fresh(key.create_date)]
+            if any(key.access_key_id == key_id and key.status == "Active" for key in keys):
                 if token:
                     raise _Unknown("token")
                 return user, user.arn

@@ -37,7 +37,11 @@ def unusable(region: str, named: dict[str, str]) -> str | None:
     if kind not in ec2.INSTANCE_TYPES:
         return f"The instance type {kind} is not valid"
     if profile and not account.instance_profile_exists(profile.get("Name"), profile.get("Arn")):
-        return f"Invalid IamInstanceProfile: {profile.get('Name') or profile.get('Arn')}"
+        kind = "name" if profile.get("Name") else "arn"
+        return (
+            f"Value ({profile.get('Name') or profile.get('Arn')}) for parameter iamInstanceProfile.{kind} is invalid. "
+            f"Invalid IAM Instance Profile {'name' if kind == 'name' else 'ARN'}"
+        )
     unknown = [each for each in data.get("SecurityGroupIds", []) if account.group(region, each) is None]
     return f"The security group '{unknown[0]}' does not exist" if unknown else None
 

@@ -1,9 +1,17 @@
-"""Route 53 inside moto: the records that the account's public hosted zones hold."""
+"""Route 53 inside moto: the records that the account's public hosted zones hold, and when a change is in sync."""
 
+import functools
+import time
+import uuid
 from dataclasses import dataclass
 
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.responses import ActionResult
 from moto.route53.models import route53_backends
+from moto.route53.responses import Route53
+
+SECONDS = 0.5  # on AWS up to a minute
+_changed: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -15,6 +23,35 @@ class Record:
     ttl: int | None
     values: tuple[str, ...]
     alias: str | None
+
+
+def install() -> None:
+    """A change is PENDING at first, then INSYNC; a second call changes nothing."""
+    if not hasattr(Route53.change_resource_record_sets, "__wrapped__"):
+        Route53.change_resource_record_sets = _pending(Route53.change_resource_record_sets)
+        Route53.get_change = _with_status(Route53.get_change)
+
+
+def _pending(plain):
+    @functools.wraps(plain)
+    def change_resource_record_sets(self) -> ActionResult:
+        answer = plain(self).result
+        change = f"C{uuid.uuid4().hex[:20].upper()}"
+        _changed[change] = time.monotonic()
+        return ActionResult({"ChangeInfo": answer["ChangeInfo"] | {"Id": f"/change/{change}", "Status": "PENDING"}})
+
+    return change_resource_record_sets
+
+
+def _with_status(plain):
+    @functools.wraps(plain)
+    def get_change(self) -> ActionResult:
+        answer = plain(self).result
+        made = _changed.get(answer["ChangeInfo"]["Id"].removeprefix("/change/"))
+        pending = made is not None and time.monotonic() < made + SECONDS
+        return ActionResult({"ChangeInfo": answer["ChangeInfo"] | {"Status": "PENDING" if pending else "INSYNC"}})
+
+    return get_change
 
 
 def zones() -> dict[str, list[Record]]:

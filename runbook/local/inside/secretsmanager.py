@@ -3,11 +3,12 @@
 import json
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
 from moto.secretsmanager.exceptions import SecretsManagerClientError
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import ssm_backends
+
+from . import credentials
 
 
 class SecretError(Exception):
@@ -65,17 +66,15 @@ def _parameter(value_from: str, region: str, role_arn: str) -> str:
 
 
 def _permit(role_arn: str, action: str, resource: str, failed: str) -> None:
-    """Ask the role's own policies; conditions on keys that moto does not know count as unmet."""
+    """Ask the role's trust, and its policies."""
     iam = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
     role = next((role for role in list(iam.roles.values()) if role_arn in (role.arn, role.name)), None)
-    if role is None:
+    if role is None or not credentials.trusts(role, "ecs-tasks.amazonaws.com", resource.split(":")[3]):
         raise SecretError(
             f"ECS was unable to assume the role '{role_arn}' that was provided for this task. Please verify that "
             "the role being passed has the proper trust relationship and permissions"
         )
-    documents = [*role.policies.values(), *role.managed_policies.values()]
-    answers = {IAMPolicy(document).is_action_permitted(action, resource) for document in documents}
-    if PermissionResult.DENIED in answers or PermissionResult.PERMITTED not in answers:
+    if not credentials.allowed(role, action, resource, {}):
         raise SecretError(
             f"{failed}AccessDeniedException: User: {role_arn} is not authorized to perform: {action} "
             f"on resource: {resource}"

@@ -19,6 +19,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from . import ec2
 
+KNOWN_AFTER = datetime.timedelta(seconds=0.2)  # GetCommandInvocation lags behind SendCommand
 DOCUMENT = "AWS-RunShellScript"
 PARAMETERS = {"commands", "executionTimeout"}
 LONGEST = 172800  # seconds that executionTimeout may give
@@ -181,7 +182,8 @@ def _is_target(region: str, target: dict[str, Any], instance_id: str) -> bool:
 def _get_command_invocation(self, command_id: str, instance_id: str, plugin_name: str | None) -> dict[str, Any]:
     for command in self._commands:
         for record in command.invocations:
-            if (command.command_id, record["InstanceId"]) == (command_id, instance_id):
+            known = utcnow() - command.requested_date_time >= KNOWN_AFTER
+            if known and (command.command_id, record["InstanceId"]) == (command_id, instance_id):
                 return record
     raise SSMException("InvocationDoesNotExist", f"{command_id} was not sent to {instance_id}")
 

@@ -2,7 +2,7 @@
 
 import re
 
-from ..inside import access_logs, account, elbv2_api, elbv2_kept
+from ..inside import access_logs, account, elbv2_api, elbv2_kept, settling
 from ..inside.dispatch import Refused
 from .listeners import RULES as OF_LISTENERS
 from .listeners import not_played, wrong
@@ -111,15 +111,19 @@ def set_subnets(params: dict, region: str) -> None:
     _subnets(params, region)
 
 
-def delete_load_balancer(params: dict, region: str) -> None:
-    """DeleteLoadBalancer, OperationNotPermitted: deletion protection."""
+def delete_load_balancer(params: dict, region: str) -> dict | None:
+    """DeleteLoadBalancer, OperationNotPermitted: deletion protection. One that is not there: "the call succeeds"."""
     arn = params["LoadBalancerArn"]
     found = elbv2_kept.balancer(region, arn)
-    if found and found.attrs["deletion_protection.enabled"] == "true":
+    if found is None:
+        return {}
+    if found.attrs["deletion_protection.enabled"] == "true":
         raise Refused(
             "OperationNotPermitted",
             f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
         )
+    settling.keep_groups(region, found.security_groups)
+    return None
 
 
 def _known(params: dict, region: str):

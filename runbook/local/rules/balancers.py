@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ..inside import account, acm
+from ..inside import access_logs, account, acm, settling
 from ..inside.dispatch import Refused
 
 NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,32}(?<!-)")
@@ -30,22 +30,44 @@ LIMITS = {
 IDLE_TIMEOUT = (1, 4000)
 
 
-def create_load_balancer(params: dict, region: str) -> None:
+def create_load_balancer(params: dict, region: str) -> dict | None:
     """CreateLoadBalancer (2012-06-01): its name, where it stands, and its listeners."""
     name = params.get("LoadBalancerName", "")
     if not NAME.fullmatch(name):
         raise _wrong(
             "LoadBalancer name must be at most 32 letters, digits and hyphens, not a hyphen at either end: " + name
         )
-    if account.classic_balancer(region, name) is not None:
-        raise Refused(
-            "DuplicateLoadBalancerName",
-            f"There is already a load balancer with the name {name} and other settings.",
-        )
     if bool(params.get("Subnets")) == bool(params.get("AvailabilityZones")):
         raise _wrong("Either AvailabilityZones or SubnetIds must be specified")
     for listener in params.get("Listeners", []):
         _listener(listener)
+    found = account.classic_balancer(region, name)
+    if found is None:
+        return None
+    if _is_same(found, params):
+        return {"DNSName": found.dns_name}
+    raise Refused(
+        "DuplicateLoadBalancerName",
+        f"There is already a load balancer with the name {name} and other settings.",
+    )
+
+
+def _is_same(found, params: dict) -> bool:
+    sent = params["Listeners"]
+    listeners = {(int(e["LoadBalancerPort"]), int(e["InstancePort"]), e["Protocol"].upper()) for e in sent}
+    return (
+        listeners == {(int(e.load_balancer_port), int(e.instance_port), e.protocol.upper()) for e in found.listeners}
+        and (params.get("Scheme") or "internet-facing") == found.scheme
+        and set(params.get("Subnets") or found.subnets) == set(found.subnets)
+        and set(params.get("AvailabilityZones") or found.availability_zones) == set(found.availability_zones)
+        and set(params.get("SecurityGroups") or found.security_groups) == set(found.security_groups)
+    )
+
+
+def delete_load_balancer(params: dict, region: str) -> None:
+    """DeleteLoadBalancer: its network interfaces linger (terraform-provider-aws, issue 1671)."""
+    if found := account.classic_balancer(region, params["LoadBalancerName"]):
+        settling.keep_groups(region, found.security_groups or [])
 
 
 def create_listeners(params: dict, region: str) -> None:
@@ -135,6 +157,11 @@ def modify_attributes(params: dict, region: str) -> None:
     settings = params.get("LoadBalancerAttributes", {}).get("ConnectionSettings")
     if settings and not IDLE_TIMEOUT[0] <= int(settings["IdleTimeout"]) <= IDLE_TIMEOUT[1]:
         raise Refused("InvalidConfigurationRequest", "ConnectionSettings.IdleTimeout must be within 1 and 4000 seconds")
+    logs = params.get("LoadBalancerAttributes", {}).get("AccessLog")
+    if logs and logs.get("Enabled"):
+        problem = access_logs.problem(logs.get("S3BucketName", ""), logs.get("S3BucketPrefix") or "", region)
+        if problem:
+            raise Refused("InvalidConfigurationRequest", problem)
 
 
 def register_instances(params: dict, region: str) -> None:
@@ -203,6 +230,7 @@ RULES = {
     ("elb", "CreateLoadBalancer"): create_load_balancer,
     ("elb", "CreateLoadBalancerListeners"): create_listeners,
     ("elb", "CreateLoadBalancerPolicy"): create_policy,
+    ("elb", "DeleteLoadBalancer"): delete_load_balancer,
     ("elb", "DeleteLoadBalancerListeners"): known_balancer,
     ("elb", "DeleteLoadBalancerPolicy"): known_balancer,
     ("elb", "DeregisterInstancesFromLoadBalancer"): known_balancer,

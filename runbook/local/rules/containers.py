@@ -22,6 +22,8 @@ def register_task_definition(params: dict, region: str) -> None:
     for volume in params.get("volumes", []):
         _volume(volume)
     _order(containers)
+    if params.get("networkMode") == "awsvpc" and any(each.get("links") for each in containers):
+        raise _client("Links are not supported when networkMode=awsvpc.")
     for kind in ("taskRoleArn", "executionRoleArn"):
         if role := params.get(kind):
             _role(role)
@@ -93,16 +95,39 @@ def _port(mapping: dict, mode: str | None) -> None:
 
 def _role(arn: str) -> None:
     """A role is passed by its ARN, or by its name alone."""
-    if not account.role_exists(arn):
+    if not account.role_is_known(arn):
         raise _client("Role is not valid")
 
 
 def create_service(params: dict, region: str) -> None:
     """CreateService: its load balancers must exist, and their container and port; what they need must be told."""
+    _linked_role()
+    _network(params, account.task_definition(region, params.get("taskDefinition") or ""))
     _load_balancers(params, region, account.task_definition(region, params.get("taskDefinition") or ""))
     _placement(params)
     if params.get("healthCheckGracePeriodSeconds") and not params.get("loadBalancers"):
         raise _invalid("Health check grace period is only valid for services configured to use load balancers")
+
+
+def create_cluster(params: dict, region: str) -> None:
+    """CreateCluster: the role of ECS itself must be usable ("Using service-linked roles for Amazon ECS")."""
+    _linked_role()
+
+
+def _linked_role() -> None:
+    if account.linked_role_is_fresh("ecs.amazonaws.com"):
+        raise _invalid(
+            "Unable to assume the service linked role. Please verify that the ECS service linked role exists."
+        )
+
+
+def _network(params: dict, definition) -> None:
+    """CreateService, networkConfiguration: "required for … the awsvpc network mode … not supported for other"."""
+    awsvpc = definition is not None and definition.network_mode == "awsvpc"
+    if awsvpc and not params.get("networkConfiguration"):
+        raise _invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
+    if definition is not None and not awsvpc and params.get("networkConfiguration"):
+        raise _invalid("Network Configuration is not valid for the given networkMode of this task definition.")
 
 
 def update_service(params: dict, region: str) -> None:
@@ -125,6 +150,8 @@ def _load_balancers(params: dict, region: str, definition) -> None:
         if port not in [each.get("containerPort") for each in containers[name].get("portMappings", [])]:
             raise _invalid(f"The container {name} did not have a container port {port} defined.")
         balancer = wanted.get("loadBalancerName")
+        if balancer and definition.network_mode == "awsvpc":
+            raise _invalid("Classic Load Balancers are not supported with the awsvpc network mode.")
         if balancer and account.classic_balancer(region, balancer) is None:
             raise _invalid(f"Unable to describe the load balancer {balancer}: it does not exist.")
         if group := wanted.get("targetGroupArn"):
@@ -173,6 +200,7 @@ def _invalid(message: str) -> Refused:
 
 RULES = {
     ("ecs", "RegisterTaskDefinition"): register_task_definition,
+    ("ecs", "CreateCluster"): create_cluster,
     ("ecs", "CreateService"): create_service,
     ("ecs", "UpdateService"): update_service,
     ("ecs", "DescribeServices"): describe_services,

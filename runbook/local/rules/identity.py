@@ -1,11 +1,14 @@
 """What IAM refuses."""
 
 import json
+import re
 
 from ..inside import account
 from ..inside.dispatch import Refused
 
 LONGEST_NAME = 64
+ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9*?]+")
+SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com")
 
 
 def create_role(params: dict, region: str) -> None:
@@ -32,6 +35,18 @@ def _trust(text: str | None) -> None:
             raise _malformed("Has prohibited field Resource")
         if "Principal" not in statement:
             raise _malformed("Missing required field Principal")
+        _principal(statement["Principal"])
+
+
+def _principal(principal: str | dict) -> None:
+    """ "AWS JSON policy elements: Principal": services of AWS, and users and roles that exist."""
+    if not isinstance(principal, dict):
+        return
+    for kind, named in principal.items():
+        for each in named if isinstance(named, list) else [named]:
+            unknown = kind == "Service" and not SERVICE.fullmatch(each)
+            if unknown or (kind == "AWS" and each.startswith("arn:") and not account.principal_exists(each)):
+                raise _malformed(f'Invalid principal in policy: "{kind.upper()}":"{each}"')
 
 
 def put_policy(params: dict, region: str) -> None:
@@ -55,6 +70,10 @@ def _statements(text: str | None) -> list[dict]:
             raise _malformed("Syntax errors in policy.")
         if "Action" not in statement and "NotAction" not in statement:
             raise _malformed("Policy statement must contain actions.")
+        actions = statement.get("Action", statement.get("NotAction"))
+        for action in actions if isinstance(actions, list) else [actions]:
+            if action != "*" and not ACTION.fullmatch(str(action)):
+                raise _malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
     return statements
 
 
@@ -70,6 +89,12 @@ def delete_role(params: dict, region: str) -> None:
         raise Refused("DeleteConflict", "Cannot delete entity, must detach all policies first.", 409)
 
 
+def delete_policy(params: dict, region: str) -> None:
+    """DeletePolicy, DeleteConflict: not while it is attached."""
+    if account.policy_is_attached(params["PolicyArn"]):
+        raise Refused("DeleteConflict", "Cannot delete a policy attached to entities.", 409)
+
+
 def _malformed(message: str) -> Refused:
     return Refused("MalformedPolicyDocument", message)
 
@@ -77,6 +102,7 @@ def _malformed(message: str) -> Refused:
 RULES = {
     ("iam", "CreatePolicy"): put_policy,
     ("iam", "CreateRole"): create_role,
+    ("iam", "DeletePolicy"): delete_policy,
     ("iam", "DeleteRole"): delete_role,
     ("iam", "DeleteUser"): delete_user,
     ("iam", "PutRolePolicy"): put_policy,

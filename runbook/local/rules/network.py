@@ -31,6 +31,15 @@ def delete_security_group(params: dict, region: str) -> None:
         raise Refused("DependencyViolation", f"resource {group_id} has a dependent object")
 
 
+def delete_subnet(params: dict, region: str) -> None:
+    """DeleteSubnet: "You must terminate all running instances in the subnet before you can delete the subnet"."""
+    if next(account.subnet_users(region, params["SubnetId"]), None):
+        raise Refused(
+            "DependencyViolation",
+            f"The subnet '{params['SubnetId']}' has dependencies and cannot be deleted.",
+        )
+
+
 def authorize(params: dict, region: str) -> None:
     """AuthorizeSecurityGroupIngress and Egress, IpPermission: ports, and characters of a description."""
     for permission in params.get("IpPermissions", []):
@@ -50,6 +59,7 @@ def authorize(params: dict, region: str) -> None:
 RULES = {
     ("ec2", "RunInstances"): run_instances,
     ("ec2", "DeleteSecurityGroup"): delete_security_group,
+    ("ec2", "DeleteSubnet"): delete_subnet,
     ("ec2", "AuthorizeSecurityGroupIngress"): authorize,
     ("ec2", "AuthorizeSecurityGroupEgress"): authorize,
 }

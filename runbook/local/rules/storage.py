@@ -1,4 +1,4 @@
-"""What S3 and Secrets Manager refuse."""
+"""What S3, Secrets Manager and Parameter Store refuse."""
 
 import ipaddress
 import json
@@ -11,6 +11,10 @@ from ..inside.dispatch import Refused
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
 RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+MOST_OBJECTS = 1000
+STANDARD_PARAMETER = 4096
 
 
 def create_bucket(params: dict, region: str) -> None:
@@ -54,10 +58,45 @@ def _statement(statement: dict, bucket: str) -> None:
             raise _malformed("Policy has invalid resource")
     if resources is None:
         raise _malformed("Missing required field Resource")
+    principal = statement.get("Principal")
+    named = principal.get("AWS", []) if isinstance(principal, dict) else []
+    for each in [named] if isinstance(named, str) else named:
+        if each.startswith("arn:") and not account.principal_exists(each):
+            raise _malformed("Invalid principal in policy")
 
 
 def _malformed(message: str) -> Refused:
     return Refused("MalformedPolicy", message)
+
+
+def delete_objects(params: dict, region: str) -> None:
+    """DeleteObjects: "The request can contain a list of up to 1,000 keys"."""
+    if len(params["Delete"]["Objects"]) > MOST_OBJECTS:
+        raise Refused("MalformedXML", "The XML you provided was not well-formed or did not validate against our schema")
+
+
+def put_bucket_logging(params: dict, region: str) -> None:
+    """PutBucketLogging: the target bucket exists."""
+    enabled = params.get("BucketLoggingStatus", {}).get("LoggingEnabled")
+    if enabled and not account.bucket_exists(enabled["TargetBucket"]):
+        raise Refused("InvalidTargetBucketForLogging", "The target bucket for logging does not exist")
+
+
+def rotate_secret(params: dict, region: str) -> None:
+    """RotateSecret: a Lambda function does it."""
+    if not params.get("RotationLambdaARN") and not account.secret_has_rotation(region, params["SecretId"]):
+        raise Refused("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
+
+
+def put_parameter(params: dict, region: str) -> None:
+    """PutParameter (Systems Manager), "Managing parameter tiers": 4 KB, 8 KB with the advanced tier."""
+    tier = params.get("Tier", "Standard")
+    if tier == "Standard" and len(params["Value"]) > STANDARD_PARAMETER:
+        raise Refused(
+            "ValidationException",
+            "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger "
+            "parameter value, upgrade the parameter to use the advanced-parameter tier.",
+        )
 
 
 def create_secret(params: dict, region: str) -> None:
@@ -71,6 +110,10 @@ def create_secret(params: dict, region: str) -> None:
 
 RULES = {
     ("s3", "CreateBucket"): create_bucket,
+    ("s3", "DeleteObjects"): delete_objects,
+    ("s3", "PutBucketLogging"): put_bucket_logging,
     ("s3", "PutBucketPolicy"): put_bucket_policy,
     ("secretsmanager", "CreateSecret"): create_secret,
+    ("secretsmanager", "RotateSecret"): rotate_secret,
+    ("ssm", "PutParameter"): put_parameter,
 }

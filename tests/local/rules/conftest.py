@@ -9,13 +9,13 @@ from moto import mock_aws
 from refusals import REGION
 
 from runbook.local import rules
-from runbook.local.inside import acm, elb, elbv2_api
+from runbook.local.inside import acm, elb, elbv2_api, settling
 
 
 @pytest.fixture(scope="module")
 def clients():
     """They are made once, while moto listens: making them takes longer than a test."""
-    services = ("acm", "ec2", "ecs", "elb", "elbv2", "iam", "route53", "s3", "secretsmanager")
+    services = ("acm", "ec2", "ecs", "elb", "elbv2", "iam", "route53", "s3", "secretsmanager", "ssm")
     services += ("application-autoscaling", "autoscaling", "cloudwatch", "sns")
     keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "x")
     with mock_aws():
@@ -29,6 +29,7 @@ def clients():
 def aws(clients, unmended, monkeypatch):
     """moto's account, with the rules in force."""
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
+    monkeypatch.setattr(settling, "SECONDS", 0)
     with mock_aws():
         rules.install()
         rules.install()

@@ -45,8 +45,6 @@ def test_a_wrong_balancer(aws, changes):
     with pytest.raises(ClientError, match="ValidationError"):
         balancer(aws, **changes)
     balancer(aws)
-    with pytest.raises(ClientError, match="DuplicateLoadBalancerName"):
-        balancer(aws)
 
 
 def test_the_certificate_of_a_listener(aws, certificate, tmp_path):
@@ -199,3 +197,20 @@ def test_what_moto_says_wrong_of_a_balancer_is_put_right(aws, certificate):
 def test_the_chain_of_an_imported_certificate_is_the_imported_one(aws, certificate, tmp_path):
     chain = (tmp_path / "live" / "registry.example.com" / "chain.pem").read_text()
     assert aws.acm.get_certificate(CertificateArn=certificate)["CertificateChain"] == chain
+
+
+def test_a_balancer_again_with_the_same_settings_is_the_one_that_is_there(aws):
+    first = balancer(aws)
+    assert balancer(aws)["DNSName"] == first["DNSName"]
+    refused("DuplicateLoadBalancerName", balancer, aws, Listeners=[HTTP | {"LoadBalancerPort": 81}])
+
+
+def test_access_logs_go_to_a_bucket_that_takes_them(aws):
+    balancer(aws)
+    logs = {"AccessLog": {"Enabled": True, "S3BucketName": "absent", "EmitInterval": 60}}
+    refused(
+        "InvalidConfigurationRequest",
+        aws.elb.modify_load_balancer_attributes,
+        LoadBalancerName="registry",
+        LoadBalancerAttributes=logs,
+    )

@@ -157,3 +157,34 @@ def test_ten_services_are_described_at_once(aws, cluster):
     names = [f"service-{n}" for n in range(11)]
     refused("InvalidParameterException", aws.ecs.describe_services, cluster="registry", services=names)
     assert len(aws.ecs.describe_services(cluster="registry", services=names[:10])["failures"]) == 10
+
+
+def test_awsvpc_has_a_network_configuration_and_nothing_else_has(aws):
+    aws.ecs.create_cluster(clusterName="registry")
+    subnet = aws.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    network = {"networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": []}}}
+    service = {"cluster": "registry", "taskDefinition": "registry", "desiredCount": 1}
+    aws.ecs.register_task_definition(**task_definition())
+    refused("InvalidParameterException", aws.ecs.create_service, serviceName="a", **service, **network)
+    aws.ecs.register_task_definition(**task_definition(networkMode="awsvpc"))
+    refused("InvalidParameterException", aws.ecs.create_service, serviceName="b", **service)
+    aws.ecs.create_service(serviceName="c", **service, **network)
+
+
+def test_awsvpc_has_no_links_and_no_classic_balancer(aws):
+    linked = task_definition(networkMode="awsvpc", container={"links": ["other"]})
+    refused("ClientException", aws.ecs.register_task_definition, **linked)
+    aws.ecs.create_cluster(clusterName="registry")
+    aws.ecs.register_task_definition(**task_definition(networkMode="awsvpc"))
+    balancer(aws)
+    subnet = aws.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    behind = [{"loadBalancerName": "registry", "containerName": "registry", "containerPort": 5000}]
+    refused(
+        "InvalidParameterException",
+        aws.ecs.create_service,
+        cluster="registry",
+        serviceName="a",
+        taskDefinition="registry",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": []}},
+        loadBalancers=behind,
+    )

@@ -65,3 +65,28 @@ def test_a_role_is_deleted_after_its_policies_are_detached(aws):
     refused("DeleteConflict", aws.iam.delete_role, RoleName="node")
     aws.iam.detach_role_policy(RoleName="node", PolicyArn=made)
     aws.iam.delete_role(RoleName="node")
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [{"Service": "ecs-tasks"}, {"Service": ["ec2.example.org"]}, {"AWS": "arn:aws:iam::123456789012:role/absent"}],
+)
+def test_a_trust_policy_names_who_exists(aws, principal):
+    document = {"Statement": [TRUST["Statement"][0] | {"Principal": principal}]}
+    role = {"RoleName": "node", "AssumeRolePolicyDocument": json.dumps(document)}
+    refused("MalformedPolicyDocument", aws.iam.create_role, **role)
+
+
+@pytest.mark.parametrize("action", ["GetObject", "s3.GetObject", ["s3:GetObject", "everything"]])
+def test_an_action_without_its_service(aws, action):
+    document = {"Statement": [ALLOW["Statement"][0] | {"Action": action}]}
+    refused("MalformedPolicyDocument", aws.iam.create_policy, PolicyName="p", PolicyDocument=json.dumps(document))
+
+
+def test_an_attached_policy_is_not_deleted(aws):
+    aws.iam.create_role(RoleName="node", AssumeRolePolicyDocument=json.dumps(TRUST))
+    made = aws.iam.create_policy(PolicyName="p", PolicyDocument=json.dumps(ALLOW))["Policy"]["Arn"]
+    aws.iam.attach_role_policy(RoleName="node", PolicyArn=made)
+    refused("DeleteConflict", aws.iam.delete_policy, PolicyArn=made)
+    aws.iam.detach_role_policy(RoleName="node", PolicyArn=made)
+    aws.iam.delete_policy(PolicyArn=made)

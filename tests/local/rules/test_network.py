@@ -70,3 +70,11 @@ def test_a_wrong_rule_of_a_group(aws, groups, change):
     refused("InvalidParameterValue", authorize, GroupId=groups[0], IpPermissions=[rule | change])
     authorize(GroupId=groups[0], IpPermissions=[rule])
     refused("InvalidPermission.Duplicate", authorize, GroupId=groups[0], IpPermissions=[rule])
+
+
+def test_a_subnet_in_use(aws):
+    subnet = aws.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    instance = run(aws, SubnetId=subnet)[0]["InstanceId"]
+    refused("DependencyViolation", aws.ec2.delete_subnet, SubnetId=subnet)
+    aws.ec2.terminate_instances(InstanceIds=[instance])
+    aws.ec2.delete_subnet(SubnetId=subnet)

@@ -53,3 +53,39 @@ def test_the_name_of_a_secret_that_waits_for_its_deletion(aws):
     aws.secretsmanager.delete_secret(SecretId=secret["Name"], ForceDeleteWithoutRecovery=True)
     aws.secretsmanager.create_secret(**secret)
     refused("ResourceExistsException", aws.secretsmanager.create_secret, **secret)
+
+
+def test_a_bucket_policy_names_who_exists(aws):
+    aws.s3.create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": REGION})
+    for principal in ("arn:aws:iam::123456789012:role/absent", "arn:aws:iam::123456789012:user/absent"):
+        statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "s3:GetObject"}
+        statement["Resource"] = "arn:aws:s3:::images/*"
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        refused("MalformedPolicy", aws.s3.put_bucket_policy, Bucket="images", Policy=policy)
+        everybody = policy.replace(principal, "arn:aws:iam::123456789012:root")
+        aws.s3.put_bucket_policy(Bucket="images", Policy=everybody)
+
+
+def test_a_thousand_objects_are_deleted_at_once(aws):
+    aws.s3.create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": REGION})
+    objects = [{"Key": str(number)} for number in range(1001)]
+    refused("MalformedXML", aws.s3.delete_objects, Bucket="images", Delete={"Objects": objects})
+    aws.s3.delete_objects(Bucket="images", Delete={"Objects": objects[1:]})
+
+
+def test_logs_go_to_a_bucket_that_exists(aws):
+    aws.s3.create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": REGION})
+    to = {"LoggingEnabled": {"TargetBucket": "absent", "TargetPrefix": ""}}
+    refused("InvalidTargetBucketForLogging", aws.s3.put_bucket_logging, Bucket="images", BucketLoggingStatus=to)
+
+
+def test_a_secret_is_rotated_by_a_function(aws):
+    aws.secretsmanager.create_secret(Name="s", SecretString="x")
+    refused("InvalidRequestException", aws.secretsmanager.rotate_secret, SecretId="s")
+
+
+def test_a_standard_parameter_has_4_kb(aws):
+    parameter = {"Name": "/p", "Type": "String"}
+    refused("ValidationException", aws.ssm.put_parameter, **parameter, Value="x" * 4097)
+    aws.ssm.put_parameter(**parameter, Value="x" * 4096)
+    aws.ssm.put_parameter(**parameter, Value="x" * 4097, Tier="Advanced", Overwrite=True)
