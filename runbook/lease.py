@@ -29,6 +29,7 @@ INHERITED = "RUNBOOK_LEASE"
 _RENEW_SECONDS = 20
 _MARGIN_SECONDS = 20  # the holder stops writing this much before others may think it gone
 _PATIENCE_SECONDS = 300
+_RELEASE_SECONDS = 3
 
 
 class Lease(NamedTuple):
@@ -72,8 +73,14 @@ class Held:
                 self._renewed = now
 
     def release(self) -> None:
+        """A silent AWS keeps nobody waiting: what is not released expires."""
         self._over.set()
-        with suppress(RunbookError):  # what is not released expires
+        releasing = threading.Thread(target=self._delete, name="lease", daemon=True)
+        releasing.start()
+        releasing.join(_RELEASE_SECONDS)
+
+    def _delete(self) -> None:
+        with suppress(RunbookError):
             self.check()
             self._aws.ssm.delete_parameter(Name=_path(self._p, self._number))
 
