@@ -52,6 +52,7 @@ class Held:
     def __init__(self, aws: AWS, p: Params, number: int, id: str, parent: int | None):
         self.id, self._aws, self._p, self._number, self._parent = id, aws, p, number, parent
         self._renewed, self._over = time.time(), threading.Event()
+        self._writing = threading.Lock()  # a renewal after the release would make it anew
 
     def check(self) -> None:
         """StepFailed when another run may have begun: this one was silent for too long, or its parent has ended."""
@@ -65,7 +66,9 @@ class Held:
     def keep(self) -> None:
         while not self._over.wait(_RENEW_SECONDS):
             now = time.time()
-            with suppress(RunbookError):  # tried again; when it is too late `check` says so
+            with suppress(RunbookError), self._writing:  # tried again; when it is too late `check` says so
+                if self._over.is_set():
+                    return
                 self.check()
                 self._aws.ssm.put_parameter(
                     Name=_path(self._p, self._number), Value=_value(self.id), Type="String", Overwrite=True
@@ -80,7 +83,7 @@ class Held:
         releasing.join(_RELEASE_SECONDS)
 
     def _delete(self) -> None:
-        with suppress(RunbookError):
+        with suppress(RunbookError), self._writing:
             self.check()
             self._aws.ssm.delete_parameter(Name=_path(self._p, self._number))
 
