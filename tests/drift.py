@@ -1626,7 +1626,7 @@ for _kind in ("cpu", "requests"):
     writes="application-autoscaling PutScalingPolicy",
 )
 def scaling_by_another_metric_than_requests(aws, p):
-    other = {"PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageMemoryUtilization"}}
+    other = {"PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}}
     _policy(aws, p, f"{p.name}-requests", lambda tracking: tracking.update(other))
 
 
@@ -1636,13 +1636,15 @@ def scaling_by_another_metric_than_requests(aws, p):
     writes="application-autoscaling PutScalingPolicy",
 )
 def scaling_by_another_metric_than_cpu(aws, p):
-    other = {"PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageMemoryUtilization"}}
-    _policy(aws, p, f"{p.name}-cpu", lambda tracking: tracking.update(other))
+    found = aws.application_autoscaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    metrics = [each["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"] for each in found]
+    requests = next(each for each in metrics if "ResourceLabel" in each)
+    _policy(aws, p, f"{p.name}-cpu", lambda tracking: tracking.update(PredefinedMetricSpecification=requests))
 
 
 @row(PRODUCTION, f"{SCALING} | Policies.theirs", writes="application-autoscaling DeleteScalingPolicy")
 def scaling_policy_more(aws, p):
-    metric = {"PredefinedMetricType": "ECSServiceAverageMemoryUtilization"}
+    metric = {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}
     aws.application_autoscaling.put_scaling_policy(
         **_scalable(p),
         PolicyName="theirs",

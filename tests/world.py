@@ -10,12 +10,13 @@ import services
 from moto import mock_aws
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.elbv2.models import ELBv2Backend
 from test_htpasswd import Nodes
 from test_imported_certificate import write
 
 import runbook
 from runbook import former, lease, plan, wait
-from runbook.local.inside import acm, ec2, ecs_capacity, elasticache, elasticache_api, elb, metadata, scaling
+from runbook.local.inside import acm, ec2, ecs_capacity, elasticache, elasticache_api, elb, elbv2_api, metadata, scaling
 
 QUICK = {"bcrypt_cost": 5}
 
@@ -40,6 +41,7 @@ def install(monkeypatch, region):
     monkeypatch.setattr(EC2ContainerServiceResponse, "describe_capacity_providers", described)
     updated = ecs_capacity._update_capacity_provider
     monkeypatch.setattr(EC2ContainerServiceBackend, "update_capacity_provider", updated)
+    monkeypatch.setattr(ELBv2Backend, "modify_listener", elbv2_api._switched(ELBv2Backend.modify_listener))
     monkeypatch.setattr(elb, "REGISTERING", elb.IN_SERVICE)
     monkeypatch.setattr("moto.settings.ACM_VALIDATION_WAIT", -1)
     minutes = itertools.count(0, 60)
