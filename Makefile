@@ -29,7 +29,15 @@ lint: $(VENV)/.ready
 notebooks: $(VENV)/.ready ## execute the notebooks on a fresh embedded cloud and keep their outputs
 	@$(VENV)/bin/python tests/refresh_notebooks.py
 
-$(VENV)/.ready: pyproject.toml setup.sh
+# uv resolves for every Python and platform at once. It reads its own settings (UV_DEFAULT_INDEX), not pip's.
+lock: ## renew requirements.lock: the newest packages that pyproject.toml allows, with their hashes
+	@tool=$$(mktemp -d) && trap 'rm -rf "$$tool"' EXIT && \
+		$(or $(PYTHON),python3) -m venv "$$tool" && "$$tool/bin/pip" install --quiet --disable-pip-version-check uv && \
+		"$$tool/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --custom-compile-command 'make lock' --all-extras --group build \
+			--output-file requirements.lock pyproject.toml
+
+$(VENV)/.ready: pyproject.toml requirements.lock setup.sh
 	@./setup.sh $(VENV)
 
-.PHONY: help run down lab test reliability lint notebooks
+.PHONY: help run down lab test reliability lint notebooks lock

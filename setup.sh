@@ -58,7 +58,12 @@ fi
 # A venv without pip is one whose making was interrupted.
 "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
 echo "setup: installing the Python packages into $venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]' || {
+# Of the lock's packages exactly its versions, each file with a hash that it names; wheels only, so that nothing is built
+# with what the lock does not name. Then this package itself, built with the setuptools that has just come.
+pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$@"; }
+{ pip_install --require-hashes --only-binary :all: --requirement requirements.lock &&
+    pip_install --no-build-isolation --editable .
+} || {
     echo "setup: pip could not install the Python packages (why is above); run make again when it can" >&2
     exit 1
 }

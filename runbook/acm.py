@@ -41,7 +41,12 @@ def find(aws: AWS, p: Params) -> dict | None:
         if p.certificate.split(":")[3] != p.region:
             return None
         return described(aws, p.certificate)
-    fitting = [each for each in imported(aws, p) if covers(names(each), p.domain)]
+    return newest(imported(aws, p), p)
+
+
+def newest(found: list[dict], p: Params) -> dict | None:
+    """Of imported certificates the one that was imported last for the domain."""
+    fitting = [each for each in found if covers(names(each), p.domain)]
     return max(fitting, key=lambda each: (str(each["ImportedAt"]), each["CertificateArn"]), default=None)
 
 

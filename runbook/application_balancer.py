@@ -70,7 +70,8 @@ def ensure_balancer(aws: AWS, p: Params) -> Changes:
     target_group.ensure(aws, p)
     if _describe(aws, p) is None:
         _create(aws, p, needed)
-    _change(aws, p, wanted, find_balancer(aws, p), needed)
+    found = wait(_title(p), lambda: _made(aws, p), timeout=120, every=2)
+    _change(aws, p, wanted, found, needed)
     wait(_title(p), lambda: _active(aws, p), timeout=_ACTIVE_WITHIN, every=3)
     return report.changes.done
 
@@ -160,6 +161,11 @@ def _create(aws: AWS, p: Params, needed: dict) -> None:
         SecurityGroups=[needed["group"]],
         Tags=_tags(p),
     )
+
+
+def _made(aws: AWS, p: Params) -> tuple[Document | None, str]:
+    found = find_balancer(aws, p)
+    return found, "made" if found else "not to be seen yet"
 
 
 def _change(aws: AWS, p: Params, wanted: Document, found: Document, needed: dict) -> None:

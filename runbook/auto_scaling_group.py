@@ -119,7 +119,7 @@ def _created(aws: AWS, p: Params, request: dict) -> tuple[bool | None, str]:
     try:
         aws.autoscaling.create_auto_scaling_group(**request)
     except AwsError as error:
-        if error.code == "ValidationError" and any(text in error.message for text in launching.PROFILE_UNKNOWN):
+        if launching.is_profile_unknown(error):
             return None, "Auto Scaling does not know the new instance profile yet"
         raise
     return True, "created"

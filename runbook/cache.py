@@ -6,7 +6,7 @@ into the wanted one is replaced.
 """
 
 from . import cache_groups, config, elasticache, lease, vpc
-from .errors import StepFailed
+from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
@@ -197,6 +197,18 @@ def _destroy(aws: AWS, p: Params) -> bool:
     _settle(aws, p)
     found = elasticache.describe(aws, p)
     if found:
-        aws.elasticache.find("delete_replication_group", elasticache.ABSENT, ReplicationGroupId=p.cache_name)
-        _settle(aws, p)
+        wait(_title(p), lambda: _deleted(aws, p), timeout=_SETTLES_WITHIN, every=3)
     return cache_groups.destroy(aws, p) or bool(found)
+
+
+def _deleted(aws: AWS, p: Params) -> tuple[bool | None, str]:
+    found = elasticache.describe(aws, p)
+    if found is None:
+        return True, "absent"
+    if found["Status"] == "available":
+        try:
+            aws.elasticache.find("delete_replication_group", elasticache.ABSENT, ReplicationGroupId=p.cache_name)
+        except AwsError as error:
+            if error.code not in elasticache.BUSY:
+                raise
+    return None, "deleting"

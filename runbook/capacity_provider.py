@@ -1,6 +1,6 @@
 """The ECS capacity provider: by it the cluster grows and shrinks the Auto Scaling group, and drains what it ends."""
 
-from . import wait
+from . import instances, wait
 from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, destroyed
@@ -36,7 +36,7 @@ def find(aws: AWS, p: Params, *, group_arn: str | None) -> dict | None:
     if provider is None:
         return None
     settings = provider["autoScalingGroupProvider"]
-    scaling, cluster = settings.get("managedScaling", {}), _cluster(aws, p) or {}
+    scaling, cluster = settings.get("managedScaling", {}), instances.require_cluster(aws, p) or {}
     same = settings["autoScalingGroupArn"] == group_arn
     strategy = [item["capacityProvider"] for item in cluster.get("defaultCapacityProviderStrategy", [])]
     return {
@@ -71,7 +71,7 @@ def ensure(aws: AWS, p: Params, *, group_arn: str) -> None:
 
 def destroy(aws: AWS, p: Params) -> Changes:
     """Take it out of the cluster, then delete it: AWS deletes none that a cluster lists."""
-    found, cluster = _describe(aws, p), _cluster(aws, p)
+    found, cluster = _describe(aws, p), instances.require_cluster(aws, p)
     if found:
         if cluster and p.capacity_provider_name in cluster.get("capacityProviders", []):
             _put(aws, p, [])
@@ -94,11 +94,6 @@ def _describe(aws: AWS, p: Params) -> dict | None:
     return found[0]
 
 
-def _cluster(aws: AWS, p: Params) -> dict | None:
-    found = aws.ecs.describe_clusters(clusters=[p.cluster_name], include=["ATTACHMENTS"])["clusters"]
-    return found[0] if found and found[0]["status"] == "ACTIVE" else None
-
-
 def _put(aws: AWS, p: Params, names: list[str]) -> None:
     """Make these the cluster's providers, and wait until the cluster is done with it."""
     strategy = [{"capacityProvider": name, "weight": 1, "base": 0} for name in names]
@@ -116,7 +111,7 @@ def _put(aws: AWS, p: Params, names: list[str]) -> None:
         return True, "listed by the cluster" if names else "no longer listed by the cluster"
 
     def settled() -> tuple[bool | None, str]:
-        status = (_cluster(aws, p) or {}).get("attachmentsStatus", "UPDATE_COMPLETE")
+        status = (instances.require_cluster(aws, p) or {}).get("attachmentsStatus", "UPDATE_COMPLETE")
         if status == "UPDATE_FAILED":
             raise StepFailed(f"ECS could not attach capacity provider {p.capacity_provider_name}; run the step again")
         return (True if status == "UPDATE_COMPLETE" else None), status.lower().replace("_", " ")

@@ -92,7 +92,7 @@ def ensure_balancer(aws: AWS, p: Params) -> Changes:
         needed = _needed(aws, p)
         if found is None:
             _create(aws, p, needed)
-            found = find_balancer(aws, p)
+            found = wait(_title(p), lambda: _made(aws, p), timeout=120, every=2)
         _change(aws, p, wanted, found, needed)
     wait(_title(p), lambda: _in_service(aws, p), timeout=_IN_SERVICE_WITHIN, every=2)
     return report.changes.done
@@ -211,6 +211,11 @@ def _create(aws: AWS, p: Params, needed: dict) -> None:
         return True, "created"
 
     wait(_title(p), create, timeout=120, every=3)
+
+
+def _made(aws: AWS, p: Params) -> tuple[Document | None, str]:
+    found = find_balancer(aws, p)
+    return found, "made" if found else "not to be seen yet"
 
 
 def _change(aws: AWS, p: Params, wanted: Document, found: Document, needed: dict) -> None:

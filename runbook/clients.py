@@ -14,7 +14,7 @@ from pathlib import Path
 from . import image
 from .params import Params
 from .report import Report, Text
-from .secret import Login
+from .secret import Login, Secret, sealed
 from .session import AWS
 
 TAG = "skopeo"
@@ -66,7 +66,7 @@ def docker_login(aws: AWS, p: Params, login: Login) -> Report:
         # An empty PATH: docker would hand the password to any docker-credential-… program that it finds there.
         environment = {"DOCKER_CONFIG": folder, "DOCKER_HOST": "unix:///nonexistent/docker.sock", "PATH": folder}
         command = [program, "login", registry, "--username", login.user, "--password-stdin"]
-        found = _run(command, {**environment, "HOME": folder}, stdin=login.password.reveal())
+        found = _run(command, {**environment, "HOME": folder}, stdin=login.password)
     return _told(report, "docker login", found, {registry: p.domain}, "Login Succeeded")
 
 
@@ -84,8 +84,8 @@ def skopeo_round_trip(aws: AWS, p: Params, login: Login, *, size: int = LAYER) -
     with tempfile.TemporaryDirectory(prefix="runbook-") as name:
         folder = Path(name)
         made.write(folder / "pushed", tag=TAG)
-        _write_private(folder / "auth.json", {"auths": {registry: {"auth": _basic(login)}}})
-        _write_private(folder / "policy.json", {"default": [{"type": "insecureAcceptAnything"}]})
+        _write_private(folder / "auth.json", _auths(registry, login))
+        (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         (folder / "certs").mkdir()
         if aws.ca:
             shutil.copyfile(aws.ca, folder / "certs" / "ca.crt")
@@ -118,12 +118,16 @@ def _not_installed(report: Report, program: str) -> Report:
     return report.check(program, True, words, words)
 
 
-def _run(command: list[str], environment: dict[str, str], stdin: str = "") -> subprocess.CompletedProcess | None:
+def _run(
+    command: list[str], environment: dict[str, str], stdin: Secret | None = None
+) -> subprocess.CompletedProcess | None:
     """None when the program did not end in time. The caller's environment (proxies, CA bundles) stays out."""
     try:
-        return subprocess.run(
-            command, env=environment, input=stdin, capture_output=True, text=True, timeout=TIMEOUT, check=False
-        )
+        with sealed():
+            typed = stdin.reveal() if stdin else ""
+            return subprocess.run(
+                command, env=environment, input=typed, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            )
     except subprocess.TimeoutExpired:
         return None
 
@@ -146,13 +150,15 @@ def _told(
     return report.check(name, False, wanted, words)
 
 
-def _write_private(file: Path, content: dict) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        json.dump(content, stream)
+def _write_private(file: Path, content: Secret) -> None:
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream, sealed():
+        stream.write(content.reveal())
 
 
-def _basic(login: Login) -> str:
-    return base64.b64encode(f"{login.user}:{login.password.reveal()}".encode()).decode()
+def _auths(registry: str, login: Login) -> Secret:
+    """What `docker login` keeps, and skopeo reads: containers-auth.json(5)."""
+    basic = base64.b64encode(f"{login.user}:{login.password.reveal()}".encode()).decode()
+    return Secret(json.dumps({"auths": {registry: {"auth": basic}}}))
 
 
 def _count(wanted: set[str], found: set[str]) -> str:

@@ -5,6 +5,7 @@ from .params import Params
 from .session import AWS
 
 ABSENT = {"ReplicationGroupNotFoundFault"}
+BUSY = {"InvalidReplicationGroupState"}  # it is being changed, or deleted
 
 
 def describe(aws: AWS, p: Params) -> dict | None:

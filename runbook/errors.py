@@ -3,7 +3,7 @@
 RunbookError
 ├── ParamsError            the params file is wrong; nothing was called
 ├── CloudError             the cloud cannot be reached, or the embedded cloud cannot run here
-├── SecretError            a secret is not where its reference says
+├── SecretError            a secret is not where its reference says, or would be written down
 ├── AwsError               AWS answered with an error; `.code` is AWS's own
 │   ├── Denied             … because the caller may not do this (never read as "absent")
 │   └── Expired            … because the caller's credentials are no longer valid
@@ -15,8 +15,10 @@ RunbookError
 """
 
 import re
+from collections.abc import Sequence
 
 import botocore.exceptions as botocore
+from botocore.parsers import ResponseParserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_CHANGES, EXIT_INTERRUPTED, EXIT_TIMED_OUT = 1, 2, 3, 4, 5
 
@@ -98,13 +100,17 @@ _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidC
 _EXPIRED |= {"UnrecognizedClientException", "AuthFailure", "InvalidAccessKeyId", "TokenRefreshRequired"}
 
 
-def translate(error: Exception, service: str, operation: str, where: str) -> RunbookError:
-    """The one place where botocore's exceptions become ours. `where` is the endpoint, in words."""
+def translate(error: Exception, service: str, operation: str, where: str, secrets: Sequence[str] = ()) -> RunbookError:
+    """The one place where botocore's exceptions become ours. `where` is the endpoint, in words.
+
+    What was sent in secret is left out where AWS or botocore quotes it ("Value '…' at 'secretString' failed to
+    satisfy constraint").
+    """
     if isinstance(error, RunbookError):
         return error
     if isinstance(error, botocore.ClientError):
         detail = error.response.get("Error", {})
-        code, message = str(detail.get("Code", "Unknown")), detail.get("Message", "")
+        code, message = str(detail.get("Code", "Unknown")), _without(secrets, detail.get("Message", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if (service, operation, code) == ("s3", "HeadBucket", "400"):  # its answer has no body to say why
             code, message = "ExpiredToken", "the login is expired, or not valid in this region"
@@ -120,9 +126,17 @@ def translate(error: Exception, service: str, operation: str, where: str) -> Run
         return CloudError(f"the AWS login is no longer valid ({error}): aws sso login, then again")
     if isinstance(error, botocore.ConnectionError | botocore.HTTPClientError):
         return CloudError(f"{service} {operation}: no answer from {where} ({type(error).__name__})")
+    if isinstance(error, ResponseParserError):
+        return CloudError(f"{service} {operation}: what answers at {where} is not AWS (a proxy, AWS_ENDPOINT_URL?)")
     if isinstance(error, botocore.ParamValidationError):
-        return StepFailed(f"{service} {operation}: {' '.join(str(error).split())}")
-    return CloudError(f"{service} {operation}: {type(error).__name__}: {error}")
+        return StepFailed(f"{service} {operation}: {' '.join(_without(secrets, str(error)).split())}")
+    return CloudError(f"{service} {operation}: {type(error).__name__}: {_without(secrets, str(error))}")
 
 
-BOTOCORE = (botocore.BotoCoreError, botocore.ClientError)
+def _without(secrets: Sequence[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "(secret)")
+    return text
+
+
+BOTOCORE = (botocore.BotoCoreError, botocore.ClientError, ResponseParserError)

@@ -3,6 +3,7 @@
 import base64
 
 from . import instances, launching, node_role, vpc, wait
+from .errors import AwsError
 from .instances import membership, name_of, node_name, state
 from .launching import metadata, metadata_words
 from .params import Params
@@ -146,11 +147,21 @@ def _stopped(aws: AWS, p: Params, name: str) -> tuple[bool | None, str]:
 
 def _associate_profile(aws: AWS, p: Params, instance: dict) -> None:
     found, profile = _associations(aws, [instance]).get(instance["InstanceId"]), {"Name": p.node_role}
-    if found:
-        association = found["AssociationId"]
-        aws.ec2.replace_iam_instance_profile_association(AssociationId=association, IamInstanceProfile=profile)
-    else:
-        aws.ec2.associate_iam_instance_profile(InstanceId=instance["InstanceId"], IamInstanceProfile=profile)
+
+    def associate() -> tuple[bool | None, str]:
+        try:
+            if found:
+                association = found["AssociationId"]
+                aws.ec2.replace_iam_instance_profile_association(AssociationId=association, IamInstanceProfile=profile)
+            else:
+                aws.ec2.associate_iam_instance_profile(InstanceId=instance["InstanceId"], IamInstanceProfile=profile)
+        except AwsError as error:
+            if launching.is_profile_unknown(error):
+                return None, "EC2 does not know the new instance profile yet"
+            raise
+        return True, "associated"
+
+    wait.wait(name_of(instance), associate, timeout=launching.PROFILE_SECONDS, every=3)
 
 
 def _associations(aws: AWS, live: list[dict]) -> dict[str, dict]:

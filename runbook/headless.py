@@ -138,6 +138,11 @@ def _register_engine(sockets: str) -> None:
         def _socket(self):
             return f"{sockets}/kernel"
 
+        @default("connection_file")
+        def _in_the_folder(self):
+            """Which a signal takes away, too; the file has the key that the kernel obeys."""
+            return f"{sockets}/kernel.json"
+
     class Client(PapermillNotebookClient):
         """papermill's client, which also passes on what a cell shows while it runs."""
 

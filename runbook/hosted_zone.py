@@ -31,16 +31,24 @@ def needed(aws: AWS, p: Params) -> str:
 
 def records(aws: AWS, zone: str, *, name: str) -> list[dict]:
     """The record sets of one name: Route 53 lists in the order of names, from the given one on."""
-    page = aws.route53.list_resource_record_sets(HostedZoneId=zone, StartRecordName=name, MaxItems="100")
-    return [record for record in page["ResourceRecordSets"] if record["Name"].lower() == f"{name}."]
+    found, start = [], {"StartRecordName": name}
+    while start.get("StartRecordName", "").lower() in (name, f"{name}."):
+        page = aws.route53.list_resource_record_sets(HostedZoneId=zone, MaxItems="100", **start)
+        found += [record for record in page["ResourceRecordSets"] if record["Name"].lower() == f"{name}."]
+        keys = ("RecordName", "RecordType", "RecordIdentifier")
+        start = {f"Start{key}": page[f"Next{key}"] for key in keys if f"Next{key}" in page}
+    return found
 
 
 def submit(aws: AWS, zone: str, *, changes: list[tuple[str, dict]]) -> None:
     """One batch, of which Route 53 does all or nothing; then wait until it is in sync (about a minute)."""
     batch = {"Changes": [{"Action": action, "ResourceRecordSet": record} for action, record in changes]}
-    change = aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)["ChangeInfo"]["Id"]
+    answer = aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)
 
     def look():
+        if not answer:
+            return True, "made, the answer was lost"
+        change = answer["ChangeInfo"]["Id"]
         status = aws.route53.get_change(Id=change)["ChangeInfo"]["Status"]
         return (True if status == "INSYNC" else None), status
 

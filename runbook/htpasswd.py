@@ -20,7 +20,7 @@ from .errors import SecretError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .running import Node, running_nodes
-from .secret import Login, Secret
+from .secret import Login, Secret, sealed
 from .secretsmanager import destroy_secret, find_secret, read_secret, write_secret
 from .session import AWS
 from .wait import wait
@@ -111,10 +111,12 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False) -> Changes:
         write_secret(aws, p, p.password_secret(user), secret.generate(), f"password of registry user {user}")
     new = {user: old[user] if user in kept else _hash(p, password(aws, p, user)) for user in sorted(p.users)}
     if new != old:
-        content = Secret("\n".join(f"{user}:{line}" for user, line in new.items()))
-        write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+        content = Secret("\n".join(f"{user}:{line.reveal()}" for user, line in new.items()))
+        version = write_secret(aws, p, p.htpasswd_secret, content, f"htpasswd of deployment {p.name}")
+    else:
+        version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
     if _on_nodes(p):
-        _deliver(aws, p, len(new))
+        _deliver(aws, p, version, len(new))
     for user in set(_generated(aws, p, old)) - set(wanted["Generated"]):
         destroy_secret(aws, p, p.password_secret(user))
     return report.changes.done
@@ -170,9 +172,8 @@ def _file(p: Params) -> str:
     return f"{p.auth_folder}/htpasswd" if _on_nodes(p) else f"{config.HTPASSWD_PATH} in each task"
 
 
-def _deliver(aws: AWS, p: Params, count: int) -> None:
+def _deliver(aws: AWS, p: Params, version: str, count: int) -> None:
     """Send the file to the nodes that lack this version, and mark those that have it. StepFailed if one has not."""
-    version = find_secret(aws, p, p.htpasswd_secret)["VersionId"]
     lacking = [node for node in running_nodes(aws, p) if _state(p, node, version) != "current"]
     if not lacking:
         return
@@ -201,24 +202,26 @@ def _state(p: Params, node: Node, version: str | None) -> str:
     return "missing" if delivered is None else "current" if delivered == version else "older version"
 
 
-def _lines(aws: AWS, p: Params) -> dict[str, str]:
+def _lines(aws: AWS, p: Params) -> dict[str, Secret]:
+    """User → hash, which is a secret, too: whoever has it can guess at it."""
     content = read_secret(aws, p, p.htpasswd_secret)
     if content is None:
         return {}
     parts = [line.partition(":") for line in content.reveal().splitlines()]
-    return {user if colon else _NO_USER: rest for user, colon, rest in parts}
+    return {user if colon else _NO_USER: Secret(rest) for user, colon, rest in parts}
 
 
-def _seen(aws: AWS, p: Params, user: str, line: str) -> dict[str, object]:
+def _seen(aws: AWS, p: Params, user: str, line: Secret) -> dict[str, object]:
     """Of one line: the source of its password, and the cost."""
     try:
-        cost = bcrypt.from_string(line).rounds
+        with sealed():
+            cost = bcrypt.from_string(line.reveal()).rounds
     except ValueError:
         return {"Password": "not a bcrypt line", "Cost": None}
     return {"Password": _source(aws, p, user, line), "Cost": cost}
 
 
-def _source(aws: AWS, p: Params, user: str, line: str) -> str:
+def _source(aws: AWS, p: Params, user: str, line: Secret) -> str:
     source = p.users.get(user, "no longer a user")
     if user not in p.users or source == "prompt":
         return source
@@ -226,10 +229,11 @@ def _source(aws: AWS, p: Params, user: str, line: str) -> str:
         known = password(aws, p, user)
     except SecretError:
         return "cannot be compared here"
-    return source if bcrypt.verify(known.reveal(), line) else "another password"
+    with sealed():
+        return source if bcrypt.verify(known.reveal(), line.reveal()) else "another password"
 
 
-def _generated(aws: AWS, p: Params, lines: dict[str, str]) -> list[str]:
+def _generated(aws: AWS, p: Params, lines: dict[str, Secret]) -> list[str]:
     """Users who have a generated password, also those who are users no longer.
 
     The list of secrets may lag behind by minutes, so each name is looked at by itself:
@@ -271,8 +275,9 @@ def _usable(user: str, found: Secret) -> Secret:
     return found
 
 
-def _hash(p: Params, text: Secret) -> str:
-    return bcrypt.using(ident="2y", rounds=p.bcrypt_cost, truncate_error=True).hash(text.reveal())
+def _hash(p: Params, text: Secret) -> Secret:
+    with sealed():
+        return Secret(bcrypt.using(ident="2y", rounds=p.bcrypt_cost, truncate_error=True).hash(text.reveal()))
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from .session import AWS
 from .wait import wait
 
 _TITLE = "certificate of {}"
+_COPIES = "unused copies"
 
 
 class Files(NamedTuple):
@@ -63,8 +64,11 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     if p.certificate_folder is None:
         return require_brought(aws, p).changes.done
     files = check_files(p)
-    report = compare(title, wanted, find_certificate(aws, p))
+    report = _check_copies(aws, p, compare(title, wanted, find_certificate(aws, p)))
     if report:
+        return report.changes.done
+    if all(check.ok for check in report.checks if check.name != _COPIES):
+        _delete_copies(aws, p)
         return report.changes.done
     found = acm.find(aws, p)
     # A certificate with another kind of key cannot take the place of the old one:
@@ -76,16 +80,16 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
         else {"Tags": [{"Key": key, "Value": value} for key, value in p.tags.items()]}
     )
     chain = {"CertificateChain": b"".join(map(_pem, files.chain))} if files.chain else {}
-    key = _read_key(files.folder)
-    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=key.reveal().encode(), **chain, **target)
+    aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=_read_key(files.folder), **chain, **target)
     wait(title, lambda: _is_in_acm(aws, p), timeout=120, every=1)
+    _delete_copies(aws, p)
     return report.changes.done
 
 
 def verify_certificate(aws: AWS, p: Params) -> Report:
     """Wanted against found, and that it does not end soon."""
     found = find_certificate(aws, p)
-    report = compare(_TITLE.format(p.domain), want_certificate(p), found)
+    report = _check_copies(aws, p, compare(_TITLE.format(p.domain), want_certificate(p), found))
     return report.check("Valid", found["Valid"] == acm.VALID, acm.VALID, found["Valid"]) if found else report
 
 
@@ -97,6 +101,27 @@ def destroy_certificate(aws: AWS, p: Params) -> Changes:
     if not found and p.certificate_folder is None and acm.find(aws, p):
         return kept(title, "it was in ACM before this deployment")
     return destroyed(title, bool(found))
+
+
+def _copies(aws: AWS, p: Params) -> list[str]:
+    """ARNs of further certificates of the name that no balancer uses. ImportCertificate has no idempotency token: a
+    retry after a lost answer makes a second one."""
+    if p.certificate_folder is None:
+        return []
+    found = acm.imported(aws, p)
+    kept = acm.newest(found, p)
+    same = [each for each in found if acm.covers(acm.names(each), p.domain) and not each.get("InUseBy")]
+    return [each["CertificateArn"] for each in same if each != kept]
+
+
+def _check_copies(aws: AWS, p: Params, report: Report) -> Report:
+    count = len(_copies(aws, p))
+    return report.check(_COPIES, False, "none", str(count)) if count else report
+
+
+def _delete_copies(aws: AWS, p: Params) -> None:
+    for arn in _copies(aws, p):
+        acm.delete(aws, arn, title=_TITLE.format(p.domain))
 
 
 def check_files(p: Params) -> Files:

@@ -6,7 +6,7 @@ import time
 from typing import NamedTuple
 
 from . import launching, vpc, wait
-from .errors import AwsError
+from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Report
 from .session import AWS
@@ -102,6 +102,15 @@ def registrations(aws: AWS, p: Params) -> dict[str, dict]:
     return {item["ec2InstanceId"]: item for item in found}
 
 
+def require_cluster(aws: AWS, p: Params) -> dict | None:
+    """The ACTIVE cluster as ECS describes it, None when there is none; NotOurs without our tag."""
+    asked = {"clusters": [p.cluster_name], "include": ["TAGS", "ATTACHMENTS"]}
+    found = [each for each in aws.ecs.describe_clusters(**asked)["clusters"] if each["status"] == "ACTIVE"]
+    if found and {"key": "runbook:deployment", "value": p.name} not in found[0].get("tags", []):
+        raise NotOurs(f"ECS cluster {p.cluster_name}", p)
+    return found[0] if found else None
+
+
 def membership(p: Params, registration: dict | None) -> str:
     """What the cluster knows of an instance: the cluster's name when its agent is connected and takes tasks."""
     if registration is None:
@@ -177,6 +186,7 @@ def terminate(aws: AWS, p: Params, gone: list[dict], *, drain: bool = True) -> N
     """Terminate instances, and leave nothing of them in the cluster; with `drain`, once ECS has moved their tasks."""
     if not gone:
         return
+    require_cluster(aws, p)
     ids = {instance["InstanceId"] for instance in gone}
     if drain:
         _drain(aws, p, ids)
@@ -196,6 +206,7 @@ def deregister(aws: AWS, p: Params) -> None:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deregister_container_instance.html
     """
     if _left_behind(aws, p):
+        require_cluster(aws, p)
         wait.wait("cluster", lambda: _deregistered(aws, p), timeout=_DRAIN_SECONDS, every=2)
 
 
@@ -217,7 +228,7 @@ def _run(aws: AWS, request: dict) -> tuple[bool | None, str]:
     try:
         aws.ec2.run_instances(**request)
     except AwsError as error:
-        if error.code == "InvalidParameterValue" and any(text in error.message for text in launching.PROFILE_UNKNOWN):
+        if launching.is_profile_unknown(error):
             return None, "EC2 does not know the new instance profile yet"
         raise
     return True, "launched"

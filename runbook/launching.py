@@ -14,8 +14,14 @@ VOLUME = {"VolumeSize": 30, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTer
 _FOR_TASKS = 0.85
 PROFILE_SECONDS = 120
 # What EC2 says of an instance profile that IAM has made but not yet spread.
-PROFILE_UNKNOWN = ("Invalid IAM Instance Profile", "has no associated IAM Roles")
+_PROFILE_UNKNOWN = ("Invalid IAM Instance Profile", "has no associated IAM Roles")
 _NOTEBOOK = "run notebook 02_create_a_task_definition first"
+
+
+def is_profile_unknown(error: AwsError) -> bool:
+    """Whether EC2 or Auto Scaling does not know the new instance profile yet; it does within PROFILE_SECONDS."""
+    known = error.code in ("InvalidParameterValue", "ValidationError")
+    return known and any(text in error.message for text in _PROFILE_UNKNOWN)
 
 
 def metadata(p: Params) -> dict:

@@ -106,7 +106,7 @@ def _once(value: list[str]) -> list[str]:
 def _users(value: dict[str, str]) -> dict[str, str]:
     for user, source in value.items():
         if not _USER.fullmatch(user):
-            raise ValueError(f"user {user!r}: letters, digits and . _ @ - only, at most 64")
+            raise ValueError(f"user {user.partition(':')[0]!r}: letters, digits and . _ @ - only, at most 64")
         if not _SOURCE.fullmatch(source):
             raise ValueError(
                 f"user {user}: where the password comes from (generate, prompt, env:NAME or secretsmanager:NAME), "

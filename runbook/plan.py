@@ -1,7 +1,7 @@
 """All the steps in order: what would change, whether all is as wanted, and how to take it all away again."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import NamedTuple
 
 from . import (
@@ -119,9 +119,10 @@ def emulated(p: Params) -> str:
 def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
     """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
     reader = aws.read_only()
+    reader.begin()
     steps = [step for step in STEPS if until is None or step.notebook < until]
-    with ThreadPoolExecutor(max_workers=len(STEPS)) as pool:
-        return Reports(pool.map(lambda step: _verified(step, reader, p), steps))
+    with ThreadPool(len(STEPS)) as pool:  # whose threads nobody waits for after Ctrl-C
+        return Reports(pool.imap(lambda step: _verified(step, reader, p), steps))
 
 
 def _verified(step: Step, reader: AWS, p: Params) -> Report:

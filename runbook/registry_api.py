@@ -12,7 +12,7 @@ import requests
 from . import image
 from .errors import CloudError
 from .params import Params
-from .secret import Login
+from .secret import Login, sealed
 from .session import AWS
 
 _HOSTNAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH of OpenSSL's x509_vfy.h
@@ -41,9 +41,10 @@ class Client:
 
     def send(self, method: str, path: str, *, redirects: bool = False, **options) -> requests.Response:
         """The answer, whatever it is; NoAnswer when there is none. The login goes to the registry alone."""
-        auth = self._login and (self._login.user.encode(), self._login.password.reveal().encode())
         try:
-            return self._http.request(method, self._p.url + path, auth=auth, allow_redirects=redirects, **options)
+            with sealed():
+                auth = self._login and (self._login.user.encode(), self._login.password.reveal().encode())
+                return self._http.request(method, self._p.url + path, auth=auth, allow_redirects=redirects, **options)
         except requests.RequestException as error:
             asked = error.request and urlsplit(error.request.url).hostname
             sent_on = f"the registry sends its clients on to {asked}: " if asked not in (None, self._p.domain) else ""

@@ -1,12 +1,15 @@
 """A certificate that ACM issues: requested for the registry's name, proven by a record in the zone, renewed by ACM.
 
-ACM looks for the record again at each renewal, so it stays as long as the certificate does.
+ACM looks for the record again at each renewal, so it stays as long as the certificate does. It asks for the same record
+for each certificate of one name, in every region: one that was there before is somebody else's, and stays for good.
+What is ours is marked by a second record, written and deleted with the first: _runbook.RECORD, a TXT that says
+runbook:deployment=NAME.
 """
 
 import uuid
 
 from . import acm, hosted_zone
-from .errors import StepFailed
+from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
@@ -54,7 +57,8 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     arn = found["CertificateArn"]
     record = wait(title, lambda: _asked_for(aws, arn), timeout=120, every=1)
     if _in_route53(aws, p, record) is None:
-        hosted_zone.submit(aws, zone, changes=[("UPSERT", _record(record))])
+        _require_free(aws, p, zone, record)
+        hosted_zone.submit(aws, zone, changes=[("UPSERT", _record(record)), ("UPSERT", _mark(p, record))])
     wait(title, lambda: _issued(aws, p, arn), timeout=_ISSUED_WITHIN, every=2)
     return report.changes.done
 
@@ -67,8 +71,8 @@ def verify_certificate(aws: AWS, p: Params) -> Report:
 
 
 def destroy_certificate(aws: AWS, p: Params) -> Changes:
-    """Delete what was requested for this deployment, and the records that proved it, where no other certificate of
-    this region needs them."""
+    """Delete what was requested for this deployment, and the records that it wrote as a proof, where no other
+    certificate of this region needs them."""
     title, found = _title(p), acm.requested(aws, p)
     for certificate in found:
         arn = certificate["CertificateArn"]
@@ -121,6 +125,23 @@ def _record(proof: dict) -> dict:
     return {"Name": proof["Name"], "Type": proof["Type"], "TTL": TTL, "ResourceRecords": [value]}
 
 
+def _mark(p: Params, proof: dict) -> dict:
+    value = {"Value": f'"runbook:deployment={p.name}"'}
+    return {"Name": f"_runbook.{proof['Name']}", "Type": "TXT", "TTL": TTL, "ResourceRecords": [value]}
+
+
+def _is_marked(aws: AWS, p: Params, zone: str, proof: dict) -> bool:
+    wanted = _mark(p, proof)
+    found = hosted_zone.records(aws, zone, name=wanted["Name"].rstrip(".").lower())
+    return any(each.get("ResourceRecords") == wanted["ResourceRecords"] for each in found)
+
+
+def _require_free(aws: AWS, p: Params, zone: str, proof: dict) -> None:
+    """NotOurs when the name has a record already that is not ours and says something else."""
+    if hosted_zone.records(aws, zone, name=proof["Name"].rstrip(".").lower()) and not _is_marked(aws, p, zone, proof):
+        raise NotOurs(f"DNS record {proof['Name'].rstrip('.')}", p)
+
+
 def _asked_for(aws: AWS, arn: str) -> tuple[dict | None, str]:
     proof = _proof(acm.described(aws, arn) or {})
     return proof, "ACM names the record" if proof else "ACM has not named its record yet"
@@ -164,14 +185,14 @@ _REMEDIES = {
 
 
 def _delete_record(aws: AWS, p: Params, certificate: dict) -> None:
-    """ACM asks for the same record for each certificate of one name, so one that another needs stays."""
-    asked = _proof(certificate)
+    """With the last certificate of ours that needs it; one that somebody else's needs as well is left to them."""
+    asked, zone = _proof(certificate), hosted_zone.find(aws, p)
+    if asked is None or zone is None or not _is_marked(aws, p, zone, asked):
+        return
+    everything = {each["CertificateArn"] for each in acm.everything(aws)} - {certificate["CertificateArn"]}
+    needed = {arn for arn in everything if _proof(acm.described(aws, arn) or {}) == asked}
+    if needed & {each["CertificateArn"] for each in acm.requested(aws, p)}:
+        return
     there = _in_route53(aws, p, asked)
-    if there is None:
-        return
-    others = [each["CertificateArn"] for each in acm.everything(aws)]
-    others.remove(certificate["CertificateArn"])
-    if any(_proof(acm.described(aws, arn) or {}) == asked for arn in others):
-        return
-    zone, record = there
-    hosted_zone.submit(aws, zone, changes=[("DELETE", record)])
+    record = [("DELETE", there[1])] if there and not needed else []
+    hosted_zone.submit(aws, zone, changes=[*record, ("DELETE", _mark(p, asked))])

@@ -48,9 +48,10 @@ def destroy(aws: AWS, p: Params) -> bool:
     ours = [revision["taskDefinitionArn"] for revision in _revisions(aws, p, "INACTIVE") if _is_ours(revision, p)]
     arns = list(dict.fromkeys([*active, *ours]))
     for start in range(0, len(arns), _AT_ONCE):
-        answer = aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + _AT_ONCE])
-        if answer["failures"]:
-            raise StepFailed(f"task definition {p.family} cannot be deleted: {answer['failures'][0]['reason']}")
+        failures = aws.ecs.delete_task_definitions(taskDefinitions=arns[start : start + _AT_ONCE])["failures"]
+        # Made again after a lost answer, the call fails for those that the first one deleted.
+        if failures and _revisions(aws, p, "INACTIVE"):
+            raise StepFailed(f"task definition {p.family} cannot be deleted: {failures[0]['reason']}")
     return bool(arns)
 
 

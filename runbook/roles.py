@@ -6,7 +6,9 @@ from .errors import NotOurs
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .session import AWS
+from .wait import wait
 
+_SPREAD_SECONDS = 120
 _ABSENT = {"NoSuchEntity"}
 INLINE = "runbook"  # the name of the one inline policy
 
@@ -75,6 +77,7 @@ def ensure_role(aws: AWS, p: Params, wanted: dict) -> Changes:
     elif found["InlinePolicy"] != wanted["InlinePolicy"]:
         document = json.dumps(wanted["InlinePolicy"])
         aws.iam.put_role_policy(RoleName=name, PolicyName=INLINE, PolicyDocument=document)
+    wait(f"IAM role {name}", lambda: _told(aws, p, wanted), timeout=_SPREAD_SECONDS, every=2)
     return report.changes.done
 
 
@@ -92,6 +95,17 @@ def destroy_role(aws: AWS, p: Params, name: str) -> Changes:
             aws.iam.delete_role_policy(RoleName=name, PolicyName=INLINE)
         aws.iam.delete_role(RoleName=name)
     return destroyed(f"IAM role {name}", bool(found))
+
+
+def _told(aws: AWS, p: Params, wanted: dict) -> tuple[bool | None, str]:
+    """IAM tells of a change after a moment:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency"""
+    try:
+        report = verify_role(aws, p, wanted)
+    except NotOurs:
+        return None, "IAM does not tell its tags yet"
+    missing = ", ".join(check.name for check in report.checks if not check.ok)
+    return (None, f"IAM does not tell yet: {missing}") if missing else (True, "as wanted")
 
 
 def _compare(wanted: dict, found: Document | None) -> Report:

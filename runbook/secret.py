@@ -4,9 +4,11 @@ import getpass
 import hmac
 import os
 import secrets as random
+import traceback as stack
 from dataclasses import dataclass
+from types import TracebackType
 
-from .errors import SecretError
+from .errors import RunbookError, SecretError
 
 GENERATED_BYTES = 24  # 192 bits: a low bcrypt cost is then safe, see htpasswd
 
@@ -38,6 +40,38 @@ class Secret:
 
     def __reduce__(self):
         raise TypeError("a Secret is not pickled: pass its reference (env:NAME, secretsmanager:NAME) instead")
+
+
+class sealed:  # noqa: N801 (used as `with sealed():`)
+    """What is raised within the block leaves it without its frames, whose variables hold a secret in plain text:
+    IPython's `%xmode Verbose` shows the variables of every frame. A note says where it was raised."""
+
+    _SHOWN = 4  # frames
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if error is None:
+            return
+        frames = stack.extract_tb(traceback, limit=-self._SHOWN)
+        where = " > ".join(f"{'/'.join(f.filename.split('/')[-2:])}:{f.lineno} {f.name}" for f in frames)
+        if not isinstance(error, RunbookError):  # which says itself what it is about
+            error.add_note(f"raised in {where}, whose variables are not shown")
+        for each in _chain(error):
+            each.__traceback__ = None
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """The error, what caused it, and what was being handled when it came."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and all(each is not other for other in found):
+            found.append(each)
+            waiting += [each.__cause__, each.__context__]
+    return found
 
 
 def generate() -> Secret:

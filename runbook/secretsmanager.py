@@ -30,8 +30,8 @@ def read_secret(aws: AWS, p: Params, name: str) -> Secret | None:
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
     """Create the secret or give it a new version; returns the VersionId."""
     if _is_there(aws, p, name):
-        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value.reveal())["VersionId"]
-    return _create(aws, p, name, description, SecretString=value.reveal())["VersionId"]
+        return aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value)["VersionId"]
+    return _create(aws, p, name, description, SecretString=value)["VersionId"]
 
 
 def ensure_empty(aws: AWS, p: Params, name: str, description: str) -> None:
@@ -48,7 +48,7 @@ def _is_there(aws: AWS, p: Params, name: str) -> bool:
     return find_secret(aws, p, name) is not None
 
 
-def _create(aws: AWS, p: Params, name: str, description: str, **value: str) -> dict:
+def _create(aws: AWS, p: Params, name: str, description: str, **value: Secret) -> dict:
     """A forced deletion is asynchronous, and the name is taken until it is done:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html"""
     tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]

@@ -1,12 +1,15 @@
 """The connection to AWS (or to the embedded cloud): one cached session, its clients, and a read-only twin.
 
-Only this module imports boto3. Retries are botocore's own, configured here and nowhere else.
+Only this module imports boto3. Retries are botocore's own, configured here and nowhere else. A parameter of a call may
+be a Secret: it is revealed here, below all frames that a traceback could show, and taken out of what AWS answers.
 """
 
 import difflib
+import logging
 import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -16,17 +19,30 @@ import requests
 from botocore.config import Config
 
 from . import web
-from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, translate
+from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, SecretError, translate
 from .params import Params
+from .secret import Secret, sealed
 
+# The mode that AWS recommends; its waits grow to 20 s, so that eight attempts outlast half a minute of throttling:
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _CONFIG = {
-    "retries": {"mode": "standard", "total_max_attempts": 5},
+    "retries": {"mode": "standard", "total_max_attempts": 8},
     "connect_timeout": 3,
     "read_timeout": 60,
     "user_agent_extra": "registry-runbook",
 }
+# Of the one call by which a connection begins: an endpoint that is not there is told within 15 seconds.
+_FIRST = {"retries": {"mode": "standard", "total_max_attempts": 2}, "connect_timeout": 3, "read_timeout": 5}
 # Operations that change nothing, by the first word of AWS's own names.
 _READS = ("Get", "List", "Describe", "Head", "BatchGet", "Lookup")
+# Where an answer was lost, botocore makes the call again, and the second one may meet what the first one did: AWS then
+# says that the thing is there already, or gone already. By the first word of AWS's names of operations.
+_MADE = ("Add", "Attach", "Authorize", "Create")
+_GONE = ("Change", "Delete", "Deregister", "Detach", "Remove", "Revoke")
+_IS_THERE = re.compile(r"AlreadyExists|Duplicate|LimitExceeded.*InstanceSessionsPerInstanceProfile")
+_IS_GONE = re.compile(r"NotFound|NoSuch|not found|does not exist|cannot be found")
+# At DEBUG they log each request and answer as a whole, passwords and keys included.
+_TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
 
 
 def connect(p: Params, *, read_only: bool = False) -> "AWS":
@@ -34,6 +50,9 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
 
     ParamsError for a region that boto3 does not know: its host names would not be found, which says less.
     """
+    for name in _TALKATIVE:  # a root logger at DEBUG is somebody's own business
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.WARNING)
     if p.cloud == "aws":
         try:
             session = boto3.Session(region_name=p.region)
@@ -45,7 +64,7 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
                 f"{p.source}: `region`: boto3 {boto3.__version__} knows no region {p.region}; did you mean "
                 f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
             )
-        return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only)
+        return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only, first=Config(**_FIRST))
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
     cloud = running()
@@ -73,9 +92,19 @@ def _without_settings() -> botocore.session.Session:
 class AWS:
     """`aws.s3.head_bucket(…)`: boto3's clients by name (a hyphen is `_`), whose errors are ours. Made by `connect`."""
 
-    def __init__(self, session: boto3.Session, options: dict[str, Any], where: str, route: Any, read_only: bool):
+    def __init__(
+        self,
+        session: boto3.Session,
+        options: dict[str, Any],
+        where: str,
+        route: Any,
+        read_only: bool,
+        *,
+        first: Config | None = None,
+    ):
         self._session, self._options, self._where, self._route = session, options, where, route
         self.is_read_only = read_only
+        self._first = first  # how the connection begins, until it has
         self.leases: dict[str, Any] = {}  # of the deployments that this connection changes now, by name
         self._clients: dict[str, Client] = {}
         self._lock = threading.Lock()
@@ -84,6 +113,7 @@ class AWS:
         if service.startswith("_"):
             raise AttributeError(service)
         with self._lock:  # creating clients of one session is not thread-safe in boto3
+            self._begin()
             if service not in self._clients:
                 try:
                     client = self._session.client(service.replace("_", "-"), **self._options)
@@ -93,6 +123,22 @@ class AWS:
                 client.meta.events.register_first("before-call", guard)
                 self._clients[service] = Client(client, self._where)
             return self._clients[service]
+
+    def begin(self) -> None:
+        """See that AWS answers and takes the login, as the first call of all would. Every login may ask who it is."""
+        with self._lock:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._first is None:
+            return
+        try:
+            sts = self._session.client("sts", **(self._options | {"config": self._first}))
+            self.__dict__["account"] = sts.get_caller_identity()["Account"]
+        except BOTOCORE as error:
+            where = os.environ.get("AWS_ENDPOINT_URL_STS") or os.environ.get("AWS_ENDPOINT_URL") or self._where
+            raise translate(error, "sts", "GetCallerIdentity", where) from error
+        self._first = None
 
     def _check_leases(self, model: Any, **_: Any) -> None:
         if not model.name.startswith(_READS):
@@ -110,7 +156,9 @@ class AWS:
 
     def read_only(self) -> "AWS":
         """The same connection, in which every call that is not a read raises ReadOnly."""
-        return self if self.is_read_only else AWS(self._session, self._options, self._where, self._route, True)
+        if self.is_read_only:
+            return self
+        return AWS(self._session, self._options, self._where, self._route, True, first=self._first)
 
     def http(self) -> requests.Session:
         """HTTP as a client of the registry speaks it: true names, verified certificates, nothing from the
@@ -139,10 +187,17 @@ class Client:
             return method
 
         def call(**parameters: Any) -> Any:
+            _refuse_debug()
+            secrets = [value for value in parameters.values() if isinstance(value, Secret)]
             try:
-                return method(**parameters)
+                with sealed():
+                    return method(**{key: _plain(value) for key, value in parameters.items()})
             except BOTOCORE as error:
-                raise self._translated(error, operation) from error
+                failed = error
+            told = self._translated(failed, operation, secrets)
+            if _was_done(failed, told):
+                return {}
+            raise told from (None if secrets else failed)  # it may quote them, too
 
         return call
 
@@ -160,18 +215,44 @@ class Client:
         return list(self._items(operation, key, parameters))
 
     def _items(self, operation: str, key: str, parameters: dict[str, Any]) -> Iterator[Any]:
+        _refuse_debug()
         try:
-            if self._client.can_paginate(operation):
-                for page in self._client.get_paginator(operation).paginate(**parameters):
-                    yield from page.get(key) or []
-            else:
-                yield from getattr(self._client, operation)(**parameters).get(key) or []
+            with sealed():
+                if self._client.can_paginate(operation):
+                    for page in self._client.get_paginator(operation).paginate(**parameters):
+                        yield from page.get(key) or []
+                else:
+                    yield from getattr(self._client, operation)(**parameters).get(key) or []
         except BOTOCORE as error:
             raise self._translated(error, operation) from error
 
-    def _translated(self, error: Exception, operation: str) -> Exception:
+    def _translated(self, error: Exception, operation: str, secrets: Iterable[Secret] = ()) -> Exception:
         name = self._client.meta.method_to_api_mapping.get(operation, operation)
-        return translate(error, self._client.meta.service_model.signing_name, name, self._where)
+        hidden = [secret.reveal() for secret in secrets]
+        return translate(error, self._client.meta.service_model.signing_name, name, self._where, hidden)
+
+
+def _plain(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def _refuse_debug() -> None:
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        talkative = isinstance(logger, logging.Logger) and name.partition(".")[0] in _TALKATIVE
+        if talkative and logger.isEnabledFor(logging.DEBUG):
+            raise SecretError(
+                f"the logger {name} is set to DEBUG, which writes passwords and keys into the log; "
+                f'set it higher, for example logging.getLogger("{name}").setLevel("WARNING"), and run again'
+            )
+
+
+def _was_done(error: Exception, translated: Exception) -> bool:
+    """Whether the call had already taken effect, and only its answer was lost."""
+    if not isinstance(translated, AwsError) or not error.response.get("ResponseMetadata", {}).get("RetryAttempts"):
+        return False
+    said = f"{translated.code}: {translated.message}"
+    made, gone = translated.operation.startswith(_MADE), translated.operation.startswith(_GONE)
+    return bool((made and _IS_THERE.search(said)) or (gone and _IS_GONE.search(said)))
 
 
 def _refuse_writes(model: Any, **_: Any) -> None:

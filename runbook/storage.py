@@ -178,7 +178,7 @@ def _title(p: Params) -> str:
 
 def _taken(p: Params) -> str:
     return (
-        f"bucket {p.bucket}: it belongs to another account (403), or your login may not see it; "
+        f"bucket {p.bucket}: it belongs to another account (403), or your login may not see it (s3:ListBucket); "
         f"choose another name in {p.source}"
     )
 

@@ -76,9 +76,9 @@ def find(aws: AWS, p: Params) -> dict | None:
 
 def ensure(aws: AWS, p: Params) -> None:
     """The target group with its health check and attributes; what of it cannot be changed is said."""
-    wanted, found = want(p), describe(aws, p)
-    if found is None:
-        found = aws.elbv2.create_target_group(
+    wanted = want(p)
+    if describe(aws, p) is None:
+        aws.elbv2.create_target_group(
             Name=p.target_group_name,
             Protocol=wanted["Protocol"],
             Port=wanted["Port"],
@@ -86,7 +86,8 @@ def ensure(aws: AWS, p: Params) -> None:
             TargetType=wanted["TargetType"],
             Tags=_tags(p),
             **wanted["HealthCheck"],
-        )["TargetGroups"][0]
+        )
+    found = wait(f"target group {p.target_group_name}", lambda: _made(aws, p), timeout=120, every=2)
     seen, arn = find(aws, p), {"TargetGroupArn": found["TargetGroupArn"]}
     for key in ("TargetType", "Protocol", "Port", "Vpc"):
         if seen[key] != wanted[key]:
@@ -107,6 +108,11 @@ def destroy(aws: AWS, p: Params) -> bool:
         what, arn = f"target group {p.target_group_name}", group["TargetGroupArn"]
         wait(what, lambda: _deleted(aws, arn), timeout=120, every=2)
     return bool(group)
+
+
+def _made(aws: AWS, p: Params) -> tuple[dict | None, str]:
+    group = describe(aws, p)
+    return group, "made" if group else "not to be seen yet"
 
 
 def _tags(p: Params) -> list[dict[str, str]]:

@@ -74,5 +74,18 @@ def dump(aws):
         ],
         "certificates": [c["DomainName"] for c in aws.acm.all("list_certificates", "CertificateSummaryList")],
         "records": records,
-        "parameters": [each["Name"] for each in aws.ssm.all("describe_parameters", "Parameters")],
+        "parameters": [  # AWS lists its own nowhere, moto once they are read
+            each["Name"]
+            for each in aws.ssm.all("describe_parameters", "Parameters")
+            if not each["Name"].startswith("/aws/")
+        ],
     }
+
+
+def by_name(aws):
+    """The same; what AWS makes up the names of by its number."""
+    made_up = {"instances", "volumes", "task definitions"}
+    found = {kind: len(held) if kind in made_up else sorted(map(str, held)) for kind, held in dump(aws).items()}
+    found["alarms"] = [name for name in found["alarms"] if not name.startswith("TargetTracking-")]
+    del found["inactive task definitions"]  # they stay, as AWS keeps them
+    return found

@@ -172,8 +172,8 @@ def _record(aws, p, name, value):
 
 _BOTH = (
     Thing("bucket {}", "bucket", "bucket", "^. s3 .*{}", _bucket),
-    Thing("security group {}", "groups", "balancer_group", "groups.*{}", _group),
-    Thing("security group {}", "groups", "node_group", "groups.*{}", _group),
+    Thing("security group {}", "groups", "balancer_group", "ec2 .* / groups / .*{}", _group),
+    Thing("security group {}", "groups", "node_group", "ec2 .* / groups / .*{}", _group),
     Thing("ECS cluster {}", "cluster", "cluster_name", "ecs .* clusters / {}", _ecs(_cluster)),
     Thing("IAM role {}", "nodes", "node_role", "iam .* roles / {}", _ROLE),
     Thing("instance profile {}", "nodes", "node_role", "iam .* instance_profiles / {}", _PROFILE),
@@ -193,7 +193,7 @@ BLOG = (
 )
 PRODUCTION = (
     *_BOTH,
-    Thing("security group {}", "groups", "cache_name", "groups.*{}", _group),
+    Thing("security group {}", "groups", "cache_name", "ec2 .* / groups / .*{}", _group),
     Thing("IAM role {}", "identity", "task_role", "iam .* roles / {}", _ROLE),
     Thing("launch template {}", "nodes", "scaling_group_name", "launch_templates.*{}", _template),
     Thing("Auto Scaling group {}", "nodes", "scaling_group_name", "autoscaling .*{}", _scaling_group),

@@ -3,7 +3,7 @@
 import pytest
 import services
 import world
-from account import dump
+from account import by_name, dump
 from victim import Victim, is_killed
 
 from runbook import former, plan
@@ -57,15 +57,6 @@ def deploy(aws, p):
         step.ensure(aws, p)
 
 
-def names(aws):
-    """The account's things by name; those whose name AWS makes up by their number."""
-    made_up = {"instances", "volumes", "task definitions"}
-    found = {kind: len(held) if kind in made_up else sorted(map(str, held)) for kind, held in dump(aws).items()}
-    found["alarms"] = [name for name in found["alarms"] if not name.startswith("TargetTracking-")]
-    del found["inactive task definitions"]  # they stay, as AWS keeps them
-    return found
-
-
 def there(aws, p):
     return {what for what, state in former.find_former(aws.read_only(), p).items() if state == "still there"}
 
@@ -73,7 +64,7 @@ def there(aws, p):
 def test_an_upgrade_ends_with_the_new_deployment_alone(aws, blog, production):
     deploy(aws, production)
     assert there(aws, production) == set()
-    alone = names(aws)
+    alone = by_name(aws)
     plan.destroy(aws, production, confirm=production.name, images=True)
     deploy(aws, blog)
     assert there(aws, blog) == set()
@@ -85,7 +76,7 @@ def test_an_upgrade_ends_with_the_new_deployment_alone(aws, blog, production):
     assert former.verify_former(aws, production).require()
     assert not former.ensure_former(aws.read_only(), production)
     assert plan.verify(aws, production).require()
-    assert names(aws) == alone
+    assert by_name(aws) == alone
 
 
 def kill_after_each_write(destroy, p):
@@ -101,7 +92,7 @@ def kill_after_each_write(destroy, p):
 
 def test_the_way_back_leaves_what_both_have(aws, blog, production):
     deploy(aws, blog)
-    alone = names(aws)
+    alone = by_name(aws)
     plan.destroy(aws, blog, confirm=blog.name, images=True)
     deploy(aws, production)
     aws.s3.put_object(Bucket=production.bucket, Key="docker/registry/v2/one", Body=b"x")
@@ -111,7 +102,7 @@ def test_the_way_back_leaves_what_both_have(aws, blog, production):
     deploy(aws, blog)
     assert there(aws, blog) == set()
     assert plan.verify(aws, blog).require()
-    assert names(aws) == alone
+    assert by_name(aws) == alone
 
 
 @pytest.mark.parametrize("which", ["blog", "production"])

@@ -195,7 +195,7 @@ def fuzz(examples, figure):
 
 
 def test_a_mutation_is_refused_by_a_key_or_makes_right_names(figure):
-    fuzz(600, figure)
+    fuzz(400, figure)
 
 
 @pytest.mark.long

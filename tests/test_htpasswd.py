@@ -1,6 +1,7 @@
 """The users' lines, their passwords' sources, and the script that puts the file on a node, run by a real shell."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -268,6 +269,14 @@ def test_no_node_names_the_notebook(aws, p):
     with pytest.raises(StepFailed, match="run notebook 02_create_a_task_definition first"):
         htpasswd.ensure_users(aws, p)
     assert find_secret(aws, p, p.htpasswd_secret) is None
+
+
+def test_a_password_that_is_not_utf_8_is_refused(aws, monkeypatch):
+    monkeypatch.setenv("GIVEN", os.fsdecode(b"caf\xe9 au lait"))
+    p = params(users={"deployer": "env:GIVEN"}, bcrypt_cost=8)
+    with pytest.raises(SecretError, match="bytes in it that are not UTF-8") as raised:
+        htpasswd.password(aws, p, "deployer")
+    assert raised.value.__context__ is None
 
 
 @pytest.mark.parametrize(

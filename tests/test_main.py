@@ -141,9 +141,11 @@ def command_of(pid):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_with_4_and_leaves_no_kernel(runbook, tmp_path, number):
-    command = [sys.executable, "-m", "runbook", "run", "blog"]
+    command, folder = [sys.executable, "-m", "runbook", "run", "blog"], tmp_path / "tmp"
+    folder.mkdir()
+    environment = {**runbook.environment, "TMPDIR": str(folder), "JUPYTER_RUNTIME_DIR": str(folder)}
     with subprocess.Popen(
-        command, cwd=tmp_path, env=runbook.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline().startswith("00_start_here")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -158,6 +160,7 @@ def test_an_interrupted_run_ends_with_4_and_leaves_no_kernel(runbook, tmp_path, 
     ends = time.monotonic() + 5  # one that was being started at that moment sees for itself that its parent is gone
     while state.started(pid):
         assert time.monotonic() < ends, f"{kernel} lives on"
+    assert [path.name for path in folder.rglob("*")] == []  # a kernel's connection file has the key to it
 
 
 def test_a_reader_that_ended_is_one_sentence(runbook, tmp_path):

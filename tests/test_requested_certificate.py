@@ -7,7 +7,7 @@ import pytest
 
 import runbook
 from runbook import acm, certificate, hosted_zone, requested_certificate
-from runbook.errors import AwsError, StepFailed
+from runbook.errors import AwsError, NotOurs, StepFailed
 
 pytestmark = pytest.mark.moto
 
@@ -181,7 +181,41 @@ def test_anothers_request_is_neither_used_nor_deleted(aws, p, zone):
     assert len(listed(aws)) == 3
     certificate.destroy_certificate(aws, p)
     assert len(listed(aws)) == 2
-    assert NAME in records(aws, zone), "the others are renewed by the same record"
+    assert set(records(aws, zone)) == {NAME}, "the others are renewed by the same record, which is theirs now"
+    certificate.ensure_certificate(aws, p)
+    certificate.destroy_certificate(aws, p)
+    assert set(records(aws, zone)) == {NAME}
+
+
+def test_the_record_of_a_certificate_in_another_region_stays(aws, p, zone):
+    """CloudFront takes its certificates from us-east-1 alone; ACM proves them by the same record."""
+    value = {"Value": "_c9edd76ee4a0e2a74388032f3861cc50.ykybfrwcxw.acm-validations.aws."}
+    theirs = {"Name": NAME, "Type": "CNAME", "TTL": 60, "ResourceRecords": [value]}
+    hosted_zone.submit(aws, zone, changes=[("CREATE", theirs)])
+    certificate.ensure_certificate(aws, p)
+    assert records(aws, zone) == {NAME: theirs}
+    certificate.destroy_certificate(aws, p)
+    assert records(aws, zone) == {NAME: theirs} and listed(aws) == []
+
+
+def test_a_record_of_the_name_that_says_something_else_is_refused(aws, p, zone):
+    theirs = {"Name": NAME, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": "elsewhere.example.com."}]}
+    hosted_zone.submit(aws, zone, changes=[("CREATE", theirs)])
+    with pytest.raises(NotOurs, match="DNS record _d930b28be6c5927595552b219965053e.registry.elastic.io exists"):
+        certificate.ensure_certificate(aws, p)
+    assert records(aws, zone) == {NAME: theirs}
+
+
+def test_a_mark_without_its_record_goes_too_and_so_do_two_requests_of_ours(aws, p, zone):
+    certificate.ensure_certificate(aws, p)
+    hosted_zone.submit(aws, zone, changes=[("DELETE", records(aws, zone)[NAME])])
+    certificate.destroy_certificate(aws, p)
+    assert records(aws, zone) == {}
+    certificate.ensure_certificate(aws, p)
+    tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
+    aws.acm.request_certificate(DomainName=DOMAIN, ValidationMethod="DNS", Tags=tags)
+    certificate.destroy_certificate(aws, p)
+    assert records(aws, zone) == {} and listed(aws) == []
 
 
 def test_destroy_leaves_nothing_and_can_be_repeated(aws, p, zone, slow):

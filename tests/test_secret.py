@@ -6,7 +6,7 @@ import pytest
 
 from runbook import secret
 from runbook.errors import SecretError
-from runbook.secret import Secret
+from runbook.secret import Secret, sealed
 
 pytestmark = pytest.mark.pure
 
@@ -18,6 +18,33 @@ def test_nothing_shows_it_but_reveal():
     shown = [repr(held), str(held), f"{held}", f"{held!r}", "%s" % held, repr([held]), repr({"a": held})]  # noqa: UP031
     assert not any(TEXT in text for text in shown)
     assert held.reveal() == TEXT
+
+
+def test_what_is_raised_in_a_sealed_block_has_no_frame_of_it():
+    def inner(text):
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError(len(text))  # noqa: B904 (the context is what is looked at)
+
+    def outer(held):
+        with sealed():
+            return inner(held.reveal())
+
+    with pytest.raises(ValueError) as raised:
+        outer(Secret(TEXT))
+    assert [entry.name for entry in raised.traceback] == ["test_what_is_raised_in_a_sealed_block_has_no_frame_of_it"]
+    assert raised.value.__context__.__traceback__ is None
+    (note,) = raised.value.__notes__
+    assert "test_secret.py" in note and "inner" in note and TEXT not in note
+    with sealed():
+        assert outer != inner  # and a block that goes well is not touched
+
+
+def test_an_error_of_ours_gets_no_note():
+    with pytest.raises(SecretError) as raised, sealed():
+        raise SecretError("a sentence")
+    assert not hasattr(raised.value, "__notes__")
 
 
 def test_it_is_not_pickled_nor_serialised():

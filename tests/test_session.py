@@ -1,10 +1,14 @@
+import logging
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from moto import mock_aws
 
 import runbook
 from runbook import errors, local
-from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, translate
+from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, SecretError, translate
+from runbook.secret import Secret
 
 pytestmark = pytest.mark.moto
 
@@ -41,6 +45,69 @@ def test_no_login_and_no_answer_are_sentences():
     )
     assert isinstance(error, CloudError)
     assert "no answer from the embedded cloud at x; start it" in str(error)
+
+
+PASSWORD = "correct horse battery"
+
+
+def answer(aws, error):
+    """From here on AWS answers each call with this error; gives the requests that were sent."""
+    sent = []
+
+    def send(request, **_):
+        sent.append(request.body)
+        raise error
+
+    aws._session.events.register_first("before-send", send)
+    return sent
+
+
+def test_a_secret_is_revealed_in_the_request_alone(aws):
+    sent = answer(aws, KeyError("a bug"))
+    with pytest.raises(KeyError) as raised:
+        aws.secretsmanager.create_secret(Name="x", SecretString=Secret(PASSWORD))
+    assert PASSWORD in sent[0].decode()
+    names = {name for entry in raised.traceback[1:] for name in entry.frame.f_locals}
+    assert not names
+    assert "test_session.py" in raised.value.__notes__[0]
+    assert PASSWORD not in raised.value.__notes__[0]
+
+
+def test_an_answer_that_quotes_a_secret_is_told_without_it(aws):
+    told = {"Code": "ValidationException", "Message": f"Value '{PASSWORD}' at 'secretString' failed"}
+    answer(aws, ClientError({"Error": told}, "CreateSecret"))
+    with pytest.raises(AwsError) as raised:
+        aws.secretsmanager.create_secret(Name="x", SecretString=Secret(PASSWORD))
+    assert "Value '(secret)' at 'secretString' failed" in str(raised.value)
+    assert "(secret)" in raised.value.message
+    assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+def test_a_wrong_parameter_beside_a_secret_is_told_without_it(aws):
+    with pytest.raises(errors.StepFailed) as raised:
+        aws.acm.import_certificate(Certificate=b"x", PrivateKey=Secret(PASSWORD), Tags=Secret(PASSWORD))
+    assert "Tags" in str(raised.value)
+    assert PASSWORD not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["botocore", "botocore.endpoint", "urllib3.connectionpool"])
+def test_no_call_is_made_while_requests_are_logged_whole(aws, name):
+    sent = answer(aws, KeyError("sent"))
+    level = logging.getLogger(name).level
+    logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        for call in (lambda: aws.s3.list_buckets(), lambda: aws.iam.all("list_users", "Users")):
+            with pytest.raises(SecretError, match="is set to DEBUG"):
+                call()
+    finally:
+        logging.getLogger(name).setLevel(level)
+    assert sent == []
+
+
+def test_a_root_logger_at_debug_is_no_matter(p, account, caplog):
+    with caplog.at_level(logging.DEBUG), mock_aws():
+        runbook.connect(p).secretsmanager.create_secret(Name="x", SecretString=Secret(PASSWORD))
+    assert PASSWORD not in caplog.text
 
 
 def test_a_read_only_session_refuses_every_write_before_it_leaves(aws, p):
@@ -99,7 +166,7 @@ def test_the_embedded_cloud_sees_no_aws_setting_of_the_caller(monkeypatch, tmp_p
     monkeypatch.setattr(local, "running", lambda: cloud)
     aws = runbook.connect(runbook.load("blog"))
     assert aws.s3.meta.endpoint_url == aws.sts.meta.endpoint_url == cloud.endpoint
-    assert aws.sts.meta.config.retries["total_max_attempts"] == 5
+    assert aws.sts.meta.config.retries["total_max_attempts"] == 8
     assert aws.region == "eu-central-1"
 
 

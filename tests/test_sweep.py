@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import world
 from inventory import difference, inventory
 from kills import Kills, Point
 
-from runbook import plan
+from runbook import lease, plan, wait
 from runbook.params import Params
 
 pytestmark = pytest.mark.moto
@@ -86,43 +87,57 @@ def chains(folder):
 class Sweep:
     """The runs of a chain, killed at those points for which `chosen()` is true.
 
-    `second()` is asked for each of them at which point the second run is killed as well; 0 is never.
+    `second()` is asked for each of them at which point the second run is killed as well; 0 is never. A point whose
+    world is that of the point before it (the run neither waited nor changed anything in between) counts as `same`.
     """
 
     def __init__(self, phases, folder, chosen, second):
         self.phases, self.folder, self.chosen, self.second = phases, folder, chosen, second
-        self.writes, self.killed, self.wrong = {}, [], {}
+        self.writes, self.killed, self.wrong, self.same = {}, [], {}, 0
+        self.naps, self._world = 0, None
 
     def run(self):
-        first = self.phases[0].p
+        first, nap = self.phases[0].p, wait.time.sleep
+
+        def sleep(seconds):
+            self.naps += 1
+            nap(seconds)
+
+        wait.time.sleep = sleep
         self.running, self.again = (world.connect(first, self.folder) for _ in range(2))
         with Kills(self.running.aws, self._is_chosen, self._kill) as kills:
             for phase in self.phases:
                 self.phase = phase
                 self.phase.run(self.running.aws, self.phase.p)
                 kills.reap()
-                undisturbed = inventory()
-                for point in kills.points:
-                    self._judge(point, undisturbed)
+                self._judge(kills.points)
                 if self.phase.swept:
                     self.writes[self.phase.name] = kills.writes
                 kills.points, kills.writes = [], []
         return self
 
-    def _is_chosen(self):
+    def _is_chosen(self, before):
+        if not self.phase.swept or not self.chosen():
+            self._world = None
+            return False
+        was, self._world = self._world, (self.naps, inventory())
+        if before and was == self._world:
+            self.same += 1
+            return False
         for service in self.running.aws._clients.keys() - self.again.aws._clients.keys():
             getattr(self.again.aws, service)  # making clients takes longest: here it is done for all forks
-        return self.phase.swept and self.chosen()
+        self.number = self.second()
+        return True
 
     def _kill(self):
         """In the fork: what the account holds after a second run, and after a third where the second is killed."""
-        number = self.second()
-        if not number:
+        if not self.number:
             return [Point("", self._complete(self.again), None)]
         at, second = itertools.count(1), world.connect(self.phases[0].p, self.folder)
-        with Kills(second.aws, lambda: next(at) == number, lambda: self._complete(self.again)) as kills:
+        third = Kills(second.aws, lambda before: next(at) == self.number, lambda: self._complete(self.again))
+        with third:
             told = self._complete(second)
-        return [Point("", told, None), *kills.points]
+        return [Point("", told, None), *third.points]
 
     def _complete(self, nodes):
         nodes.move_to(self.folder.with_name(f"{self.folder.name}-{os.getpid()}"))
@@ -130,33 +145,74 @@ class Sweep:
         shutil.rmtree(nodes.folder)
         return inventory()
 
-    def _judge(self, point, undisturbed):
-        first = f"{self.phase.name}, {point.place}"
-        for place, told, error in point.told or [point]:
-            where = f"{first}, then {place}" if place and point.told else first
-            self.killed.append(where)
-            if lines := [error] if error else difference(undisturbed, told):
-                self.wrong[where] = lines
+    def _judge(self, points):
+        undisturbed, before = inventory(), len(self.wrong)
+        for point in points:
+            first = f"{self.phase.name}, {point.place}"
+            for place, told, error in point.told or [point]:
+                where = f"{first}, then {place}" if place and point.told else first
+                self.killed.append(where)
+                if lines := [error] if error else difference(undisturbed, told):
+                    self.wrong[where] = lines
+                    print(where, *lines[:20], sep="\n")
+        print(f"{self.phase.name}: {len(points)} points, {len(self.wrong) - before} did not converge")
+
+
+@pytest.fixture
+def dead(monkeypatch):
+    """A run's lease names a process of this computer that has ended: the killed run itself lives on, in the test."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        ended = lease._process(process.pid)
+        process.kill()
+    plain = lease._process
+    monkeypatch.setattr(lease, "_process", lambda pid: ended if pid == os.getpid() else plain(pid))
+    monkeypatch.setattr(lease, "SECONDS", 100_000)  # so that no lease is taken over because it is old
+    monkeypatch.setattr(lease, "_RENEW_SECONDS", 10_000)
 
 
 @pytest.fixture(params=["blog", "production"])
-def sweep(request, account, monkeypatch, tmp_path):
+def sweep(request, account, dead, monkeypatch, tmp_path):
     """`sweep(chosen, second)`: the sweep of a chain, in an account of its own."""
     phases = chains(tmp_path)[request.param]
     with world.account(phases[0].p, monkeypatch, tmp_path / "node"):
         yield lambda chosen, second: Sweep(phases, tmp_path / "node", chosen, second).run()
 
 
-def report(swept):
-    """What did not converge, in words."""
-    return "\n\n".join("\n".join((where, *lines[:20])) for where, lines in swept.wrong.items())
+CONTAINER = {"name": "one", "image": "one", "memory": 100}
+
+
+def careless(aws, _):
+    aws.ecs.register_task_definition(family="one", containerDefinitions=[CONTAINER])
+    aws.ecs.create_cluster(clusterName="one")
+
+
+def stubborn(aws, _):
+    assert not aws.ecs.all("list_clusters", "clusterArns"), "half of it is there"
+    aws.ecs.create_cluster(clusterName="one")
+    aws.ecs.create_cluster(clusterName="two")
+
+
+def careful(aws, _):
+    if not aws.ecs.all("list_task_definitions", "taskDefinitionArns"):
+        aws.ecs.register_task_definition(family="one", containerDefinitions=[CONTAINER])
+    aws.ecs.create_cluster(clusterName="one")
+
+
+@pytest.mark.parametrize("run, found", [(careless, "+ ecs"), (stubborn, "half of it is there"), (careful, None)])
+def test_a_run_that_does_not_complete_what_it_finds_is_told(account, dead, monkeypatch, tmp_path, run, found):
+    p = world.production()
+    with world.account(p, monkeypatch, tmp_path / "node"):
+        swept = Sweep([Phase("it", p, run)], tmp_path / "node", lambda: True, lambda: 0).run()
+    assert (len(swept.killed), swept.same) == (3, 1)
+    assert set(swept.wrong) == ({where for where in swept.killed if "after" in where} if found else set())
+    assert all(found in "".join(lines) for lines in swept.wrong.values())
 
 
 def test_a_run_that_was_killed_at_some_writes_is_completed_by_the_next(sweep, figure):
     every = 45
     at = itertools.count(random.randrange(every))
     swept = sweep(lambda: next(at) % every == 0, lambda: random.choice((0, 0, random.randrange(1, 30))))
-    assert not swept.wrong, report(swept)
+    assert not swept.wrong
     assert len(swept.killed) >= 3
     figure("points killed, a sample", len(swept.killed))
 
@@ -164,11 +220,12 @@ def test_a_run_that_was_killed_at_some_writes_is_completed_by_the_next(sweep, fi
 @pytest.mark.long
 def test_a_run_that_was_killed_at_any_write_is_completed_by_the_next(sweep, figure):
     swept = sweep(lambda: True, lambda: random.choice((0, 0, 0, random.randrange(1, 30))))
-    points = 2 * sum(map(len, swept.writes.values()))
+    first = [where for where in swept.killed if ", then " not in where]
     for name, writes in swept.writes.items():
         figure(f"writes of {name}", len(writes))
-    figure("points killed", points)
-    figure("killed once more in the second run", len(swept.killed) - points)
-    figure("converged", len(swept.killed) - len(swept.wrong))
-    assert len({where.partition(", then ")[0] for where in swept.killed}) == points
-    assert not swept.wrong, report(swept)
+    figure("points killed", len(first) + swept.same)
+    figure("of these in the same world as the point before", swept.same)
+    figure("second runs killed, too", len(swept.killed) - len(first))
+    figure("did not converge", len(swept.wrong))
+    assert len(first) + swept.same == 2 * sum(map(len, swept.writes.values()))
+    assert not swept.wrong

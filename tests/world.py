@@ -13,7 +13,7 @@ from test_htpasswd import Nodes
 from test_imported_certificate import write
 
 import runbook
-from runbook import former, plan, wait
+from runbook import former, lease, plan, wait
 from runbook.local.inside import acm, ecs_capacity, elasticache, elasticache_api, elb
 
 QUICK = {"bcrypt_cost": 5}
@@ -74,6 +74,7 @@ def account(p, monkeypatch, folder):
 
 
 def deploy(aws, p):
-    """Every step, as the notebooks take them."""
-    for step in plan.STEPS:
-        step.ensure(aws, p)
+    """Every step, under one lease, as a run of the notebooks takes them."""
+    with lease.hold(aws, p):
+        for step in plan.STEPS:
+            step.ensure(aws, p)
