@@ -223,10 +223,13 @@ class Grants:
     def scaling(self) -> Iterator[dict]:
         actions = "DeleteScalingPolicy DeregisterScalableTarget"
         if self.p.scales:
-            actions += " DeleteScheduledAction ListTagsForResource PutScalingPolicy RegisterScalableTarget TagResource"
+            actions += " DeleteScheduledAction PutScalingPolicy RegisterScalableTarget"
         service = "application-autoscaling"
+        targets = self.here(service, "scalable-target/*")
         of_ecs = {"StringEquals": {f"{service}:service-namespace": "ecs"}}
-        yield _allow("Scaling", service, actions, self.here(service, "scalable-target/*"), of_ecs)
+        yield _allow("Scaling", service, actions, targets, of_ecs)
+        if self.p.scales:  # AWS tells the namespace of calls that name it, and tags go by ARN
+            yield _allow("ScalingTags", service, "ListTagsForResource TagResource", targets)
 
     def record(self) -> Iterator[dict]:
         names = {"ForAllValues:StringLike": {_RECORDS: [self.p.domain, f"_*.{self.p.domain}"]}}

@@ -108,6 +108,17 @@ def test_nothing_is_allowed_that_no_call_in_the_code_needs():
     assert not superfluous
 
 
+@EITHER
+def test_a_tag_is_written_and_told_under_no_key_that_only_other_actions_have(params):
+    """What AWS does not tell of a call makes a condition fail: the action would be refused."""
+    tagging = re.compile(r"application-autoscaling:(ListTagsForResource|(Tag|Untag)Resource)")
+    found = [each for each in statements(params()) if any(tagging.fullmatch(action) for action in each["Action"])]
+    assert bool(found) == params().scales
+    for each in found:
+        keys = [key for pairs in each.get("Condition", {}).values() for key in pairs]
+        assert not [key for key in keys if key.startswith("application-autoscaling:")], each["Sid"]
+
+
 @pytest.fixture(scope="module")
 def reference():
     """AWS's list of actions and what they act on, as cfn-lint (which moto needs) keeps it."""

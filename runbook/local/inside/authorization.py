@@ -154,7 +154,8 @@ def asked(response: BaseResponse, request, operation: str | None) -> Iterator[As
             kind = resource.rpartition(":")[2].partition("/")[0]
             action = f"iam:{TAGGED_BY_IAM.get(kind)}" if service == "iam" else TAGGING.get(service)
             if action:
-                yield Asked(action, _new(service, operation, params, resource, region), context)
+                # A service's own keys are not known to its tagging actions.
+                yield Asked(action, _new(service, operation, params, resource, region), _request_tags(tags))
     for role, to in _passed(service, operation, params, region):
         yield Asked("iam:PassRole", role, {"iam:passedtoservice": to})
     if service == "autoscaling" and params.get("LaunchTemplate"):
