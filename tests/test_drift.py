@@ -127,7 +127,7 @@ WANTED = {
     "cluster": cluster.want_cluster,
     "nodes": nodes.want_nodes,
     "cache": cache.want_cache,
-    "users": htpasswd.want_users,
+    "users": lambda p: htpasswd.want_users(p, nodes=(f"{p.name}-node-1",)),
     "service": service.want_service,
     "certificate": certificate.want_certificate,
     "balancer": balancer.want_balancer,
