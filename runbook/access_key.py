@@ -2,13 +2,22 @@
 
 import json
 
-from . import s3_policy
+from . import s3_policy, tags
 from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, added, compare, destroyed
 from .roles import INLINE, policy
 from .secret import Secret
-from .secretsmanager import CURRENT, PREVIOUS, destroy_secret, read_secret, write_secret
+from .secretsmanager import (
+    CURRENT,
+    PREVIOUS,
+    destroy_secret,
+    find_tags,
+    mend_tags,
+    read_secret,
+    want_tags,
+    write_secret,
+)
 from .session import AWS
 from .wait import wait
 
@@ -17,23 +26,32 @@ _ABSENT = {"NoSuchEntity"}
 
 def want_user(p: Params) -> Document:
     """The user, what it may do (Distribution's list, on this bucket alone), and where its key is."""
-    return Document(UserName=p.user_name, Policy=policy(*s3_policy.statements(p)), AccessKey=_stored(p))
+    return Document(
+        UserName=p.user_name,
+        Policy=policy(*s3_policy.statements(p)),
+        AccessKey=_stored(p),
+        **tags.want(p),
+        **want_tags(p, [p.key_secret]),
+    )
 
 
 def find_user(aws: AWS, p: Params) -> Document | None:
-    """The user in the same words; its key is told by where it is, never by its id."""
+    """The user in the same words; its key is told by where it is, never by its id. What else it may do, by policies
+    of other names or by its groups, is told as added."""
     user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), stored_id(aws, p)
     if user is None:
         return None
-    if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all(
-        "list_user_tags", "Tags", UserName=p.user_name
-    ):
+    seen = aws.iam.all("list_user_tags", "Tags", UserName=p.user_name)
+    if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(f"IAM user {p.user_name}", p)
     inline = aws.iam.find("get_user_policy", _ABSENT, UserName=p.user_name, PolicyName=INLINE)
     return Document(
         UserName=p.user_name,
         Policy=inline["PolicyDocument"] if inline else None,
         AccessKey=_told(aws, p, stored),
+        **tags.found(p, seen),
+        **find_tags(aws, p, [p.key_secret]),
+        **added(_rights(aws, p)),
     )
 
 
@@ -47,14 +65,18 @@ def ensure_user(aws: AWS, p: Params) -> Changes:
     if report:
         return report.changes.done
     if found is None:
-        tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
-        aws.iam.create_user(UserName=p.user_name, Tags=tags)
-        found = Document()
+        aws.iam.create_user(UserName=p.user_name, Tags=tags.pairs(p.tags))
+        found = Document(tags.want(p))
+    if tags.differ(p, found):
+        aws.iam.tag_user(UserName=p.user_name, Tags=tags.pairs(p.extra_tags))
+    for what in found.get("Added", {}):
+        _take_away(aws, p, what)
     if found.get("Policy") != wanted["Policy"]:
         document = json.dumps(wanted["Policy"])
         aws.iam.put_user_policy(UserName=p.user_name, PolicyName=INLINE, PolicyDocument=document)
     if found.get("AccessKey") != wanted["AccessKey"]:
         _ensure_key(aws, p)
+    mend_tags(aws, p, [p.key_secret])
     return report.changes.done
 
 
@@ -70,11 +92,36 @@ def destroy_user(aws: AWS, p: Params) -> Changes:
             aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
         for name in aws.iam.all("list_user_policies", "PolicyNames", UserName=p.user_name):
             aws.iam.delete_user_policy(UserName=p.user_name, PolicyName=name)
-        for attached in aws.iam.all("list_attached_user_policies", "AttachedPolicies", UserName=p.user_name):
-            aws.iam.detach_user_policy(UserName=p.user_name, PolicyArn=attached["PolicyArn"])
+        for what in _rights(aws, p):
+            _take_away(aws, p, what)
         aws.iam.delete_user(UserName=p.user_name)
     secret = destroy_secret(aws, p, p.key_secret)
     return destroyed(_title(p), bool(user or secret))
+
+
+def _rights(aws: AWS, p: Params) -> dict[str, str]:
+    """What the user may do by anything but its one policy: each as `_take_away` takes it."""
+    inline = aws.iam.all("list_user_policies", "PolicyNames", UserName=p.user_name)
+    attached = aws.iam.all("list_attached_user_policies", "AttachedPolicies", UserName=p.user_name)
+    groups = aws.iam.all("list_groups_for_user", "Groups", UserName=p.user_name)
+    return {
+        **{f"inline policy {name}": "there" for name in inline if name != INLINE},
+        **{f"policy {each['PolicyArn']}": "attached" for each in attached},
+        **{f"group {each['GroupName']}": "a member" for each in groups},
+    }
+
+
+def _take_away(aws: AWS, p: Params, what: str) -> None:
+    kind, _, name = what.rpartition(" ")
+    if kind == "inline policy":
+        aws.iam.delete_user_policy(UserName=p.user_name, PolicyName=name)
+    elif kind == "policy":
+        aws.iam.detach_user_policy(UserName=p.user_name, PolicyArn=name)
+    else:
+        # AWS lets a policy say of which groups, never of which users; the least policy allows neither.
+        raise StepFailed(
+            f"{_title(p)} is in the IAM group {name}, where somebody put it; take it out and run this again"
+        )
 
 
 def _ensure_key(aws: AWS, p: Params) -> None:

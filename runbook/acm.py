@@ -4,6 +4,7 @@ import datetime
 
 from cryptography import x509
 
+from . import tags
 from .errors import AwsError
 from .params import Params
 from .session import AWS
@@ -60,6 +61,24 @@ def requested(aws: AWS, p: Params) -> list[dict]:
     return _ours(aws, p, "AMAZON_ISSUED")
 
 
+def want_tags(p: Params) -> dict[str, dict]:
+    """The part of a `want_certificate` that says the extra tags; a certificate that the params name has its own."""
+    return {} if p.certificate.startswith("arn:") else tags.want(p)
+
+
+def find_tags(aws: AWS, p: Params, arn: str) -> dict[str, dict]:
+    """The same part of what is."""
+    if not want_tags(p):
+        return {}
+    return tags.found(p, aws.acm.list_tags_for_certificate(CertificateArn=arn)["Tags"])
+
+
+def mend_tags(aws: AWS, p: Params, arn: str) -> None:
+    """Tag it where an extra tag is missing or has another value."""
+    if find_tags(aws, p, arn) != want_tags(p):
+        aws.acm.add_tags_to_certificate(CertificateArn=arn, Tags=tags.pairs(p.tags))
+
+
 def delete(aws: AWS, arn: str, *, title: str) -> None:
     """Delete it. A balancer that is gone keeps its certificate in use for a while, rarely for more than some
     minutes."""
@@ -85,8 +104,8 @@ def _ours(aws: AWS, p: Params, kind: str) -> list[dict]:
     found = []
     for summary in everything(aws):
         arn = summary["CertificateArn"]
-        tags = aws.acm.find("list_tags_for_certificate", _ABSENT, CertificateArn=arn)
-        if tags and {"Key": "runbook:deployment", "Value": p.name} in tags["Tags"]:
+        told = aws.acm.find("list_tags_for_certificate", _ABSENT, CertificateArn=arn)
+        if told and {"Key": "runbook:deployment", "Value": p.name} in told["Tags"]:
             found_one = described(aws, arn)
             if found_one and found_one["Type"] == kind:
                 found.append(found_one)

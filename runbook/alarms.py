@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from . import lease, target_group
+from . import lease, tags, target_group
 from .errors import NotOurs, StepFailed
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, added, compare, destroyed
 from .session import AWS
 
 _TITLE = "alarms"
@@ -52,7 +52,7 @@ def find_alarms(aws: AWS, p: Params) -> Document | None:
     if not p.alarms:
         return want_alarms(p)
     names = _dimension_names(aws, p)
-    return Document({name: _found(alarm, names) for name, alarm in _described(aws, p).items()}) or None
+    return Document({name: _found(p, alarm, names) for name, alarm in _described(aws, p).items()}) or None
 
 
 @lease.exclusive
@@ -71,8 +71,12 @@ def ensure_alarms(aws: AWS, p: Params) -> Changes:
             "run notebook 05_configure_https_on_the_load_balancer from its start"
         )
     for name, alarm in wanted.items():
-        if not compare("", alarm, (found or {}).get(name)):
+        seen = (found or {}).get(name)
+        if any(not check.name.startswith("Tags.") for check in compare("", alarm, seen).checks if not check.ok):
             _put(aws, p, name, alarm, names)
+        if seen and tags.differ(p, seen):
+            arn = _described(aws, p)[name]["AlarmArn"]
+            aws.cloudwatch.tag_resource(ResourceARN=arn, Tags=tags.pairs(p.extra_tags))
     return report.changes.done
 
 
@@ -114,6 +118,7 @@ def _alarm(
         "ActionsEnabled": True,
         "AlarmActions": actions,
         "OKActions": actions,
+        **tags.want(p),
     }
 
 
@@ -122,20 +127,26 @@ def _described(aws: AWS, p: Params) -> dict[str, dict]:
     names = sorted(want_alarms(p))
     found = aws.cloudwatch.all("describe_alarms", "MetricAlarms", AlarmNames=names, AlarmTypes=["MetricAlarm"])
     for alarm in found:
-        tags = aws.cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
-        if {"Key": "runbook:deployment", "Value": p.name} not in tags:
+        alarm["Tags"] = aws.cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+        if {"Key": "runbook:deployment", "Value": p.name} not in alarm["Tags"]:
             raise NotOurs(f"alarm {alarm['AlarmName']}", p)
     return {alarm["AlarmName"]: alarm for alarm in found}
 
 
-def _found(alarm: dict, names: dict[str, str]) -> dict[str, Any]:
+def _found(p: Params, alarm: dict, names: dict[str, str]) -> dict[str, Any]:
     dimensions = {each["Name"]: names.get(each["Value"], "another") for each in alarm.get("Dimensions", [])}
+    wanted = want_alarms(p)[alarm["AlarmName"]]["Dimensions"]
+    more = {f"dimension {each}": dimensions[each] for each in dimensions.keys() - wanted.keys()}
+    if actions := alarm.get("InsufficientDataActions"):
+        more["InsufficientDataActions"] = sorted(actions)
     return {
         **{key: alarm.get(key) for key in _KEYS},
         "Dimensions": dimensions,
         "AlarmActions": sorted(alarm.get("AlarmActions", [])),
         "OKActions": sorted(alarm.get("OKActions", [])),
         "AlarmDescription": alarm.get("AlarmDescription"),
+        **tags.found(p, alarm["Tags"]),
+        **added(more),
     }
 
 
@@ -173,5 +184,5 @@ def require_topic(aws: AWS, p: Params) -> None:
 def _put(aws: AWS, p: Params, name: str, alarm: dict, names: dict[str, str]) -> None:
     """Create the alarm, or put it in the place of the one of that name; an existing one keeps its tags."""
     dimensions = [{"Name": key, "Value": names[value]} for key, value in alarm["Dimensions"].items()]
-    tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
-    aws.cloudwatch.put_metric_alarm(**{**alarm, "Dimensions": dimensions}, AlarmName=name, Tags=tags)
+    given = {**alarm, "Dimensions": dimensions, "Tags": tags.pairs(p.tags)}
+    aws.cloudwatch.put_metric_alarm(**given, AlarmName=name)

@@ -10,7 +10,7 @@ ECS, for its part, replaces tasks whose target is unhealthy, so until S3 is back
 
 import json
 
-from . import acm, target_group, vpc
+from . import acm, tags, target_group, vpc
 from . import application_listeners as listeners
 from .errors import AwsError, Denied, NotOurs, StepFailed
 from .params import Params
@@ -36,6 +36,7 @@ def want_balancer(p: Params) -> Document:
         ListenerPorts=[80, 443],
         TargetGroup=target_group.want(p),
         State="active",
+        **tags.want(p),
     )
 
 
@@ -57,6 +58,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         ListenerPorts=sorted(int(port) for port in seen),
         TargetGroup=group,
         State=found["State"]["Code"],
+        **tags.found(p, found["Tags"]),
     )
 
 
@@ -116,10 +118,6 @@ def _wanted_attributes(p: Params) -> dict[str, str]:
     }
 
 
-def _tags(p: Params) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in p.tags.items()]
-
-
 def _subnets(aws: AWS, p: Params) -> list[str]:
     return list(vpc.balancer_subnets(aws, p).values())
 
@@ -133,10 +131,10 @@ def _describe(aws: AWS, p: Params) -> dict | None:
     if not found or not found["LoadBalancers"]:
         return None
     balancer = found["LoadBalancers"][0]
-    tags = aws.elbv2.describe_tags(ResourceArns=[balancer["LoadBalancerArn"]])["TagDescriptions"][0]["Tags"]
-    if {"Key": "runbook:deployment", "Value": p.name} not in tags:
+    seen = aws.elbv2.describe_tags(ResourceArns=[balancer["LoadBalancerArn"]])["TagDescriptions"][0]["Tags"]
+    if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(_title(p), p)
-    return balancer
+    return balancer | {"Tags": seen}
 
 
 def _needed(aws: AWS, p: Params) -> dict:
@@ -159,7 +157,7 @@ def _create(aws: AWS, p: Params, needed: dict) -> None:
         Scheme="internet-facing",
         Subnets=needed["subnets"],
         SecurityGroups=[needed["group"]],
-        Tags=_tags(p),
+        Tags=tags.pairs(p.tags),
     )
 
 
@@ -175,6 +173,8 @@ def _change(aws: AWS, p: Params, wanted: Document, found: Document, needed: dict
     for key in ("Type", "Scheme"):
         if found[key] != wanted[key]:
             raise StepFailed(f"{_title(p)} is {found[key]}, which cannot be changed; destroy it and run this again")
+    if tags.differ(p, found):
+        aws.elbv2.add_tags(ResourceArns=[arn["LoadBalancerArn"]], Tags=tags.pairs(p.extra_tags))
     if found["SecurityGroups"] != wanted["SecurityGroups"]:
         aws.elbv2.set_security_groups(**arn, SecurityGroups=[needed["group"]])
     if found["Subnets"] != wanted["Subnets"]:

@@ -5,7 +5,7 @@ holds can be read from S3 again, and a registry that cannot reach it goes on wit
 into the wanted one is replaced.
 """
 
-from . import cache_groups, config, elasticache, lease, vpc
+from . import cache_groups, config, elasticache, lease, tags, vpc
 from .errors import AwsError, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -25,6 +25,7 @@ _CHANGEABLE = {
     "SecurityGroups": "SecurityGroupIds",
     "ParameterGroup": "CacheParameterGroupName",
 }
+_OF_GROUPS = ("Parameters", "Subnets", "GroupTags")
 
 
 def want_cache(p: Params) -> Document:
@@ -46,6 +47,7 @@ def want_cache(p: Params) -> Document:
         **cache_groups.want(p),
         Status="available",
         Endpoint="there",
+        **tags.want(p),
     )
 
 
@@ -72,6 +74,7 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
         **cache_groups.attached(groups, member),
         Status=found["Status"],
         Endpoint="there" if elasticache.endpoint(found) else "not there yet",
+        **(tags.found(p, found["Tags"]) if "Tags" in found else tags.want(p)),
     )
 
 
@@ -93,7 +96,17 @@ def ensure_cache(aws: AWS, p: Params) -> Changes:
     if found is not None and _must_be_replaced(wanted, found):
         _destroy(aws, p)
         found = None
-    cache_groups.ensure(aws, p)
+    try:
+        cache_groups.ensure(aws, p)
+    except AwsError as error:
+        if error.code != "SubnetInUse":
+            raise
+        _destroy(aws, p)
+        found = None
+        cache_groups.ensure(aws, p)
+    if found and tags.differ(p, found):
+        arn = elasticache.describe(aws, p)["ARN"]
+        aws.elasticache.add_tags_to_resource(ResourceName=arn, Tags=tags.pairs(p.extra_tags))
     if found is None:
         _create(aws, p, group)
     elif changes := _changes(wanted, found, group):
@@ -136,10 +149,8 @@ def _member(aws: AWS, group: dict) -> dict:
 
 
 def _must_be_replaced(wanted: Document, found: Document) -> bool:
-    fixed = {
-        key: value for key, value in wanted.items() if key not in (*_CHANGEABLE, "Parameters", "Status", "Endpoint")
-    }
-    return not compare("", fixed, found)
+    mended = (*_CHANGEABLE, *_OF_GROUPS, "Status", "Endpoint", "Tags")
+    return not compare("", {key: value for key, value in wanted.items() if key not in mended}, found)
 
 
 def _changes(wanted: Document, found: Document, group: str) -> dict:
@@ -163,7 +174,7 @@ def _create(aws: AWS, p: Params, group: str) -> None:
         TransitEncryptionEnabled=config.cache_tls(p),
         AutoMinorVersionUpgrade=True,
         SnapshotRetentionLimit=0,
-        Tags=[{"Key": key, "Value": value} for key, value in p.tags.items()],
+        Tags=tags.pairs(p.tags),
     )
 
 

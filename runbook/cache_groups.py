@@ -1,6 +1,6 @@
 """What the cache is made from: its parameters (what it forgets first) and the subnets that it stands in."""
 
-from . import vpc
+from . import tags, vpc
 from .errors import AwsError, NotOurs
 from .params import Params
 from .session import AWS
@@ -12,6 +12,7 @@ FAMILY = "valkey8"
 _PARAMETERS = {"maxmemory-policy": "allkeys-lru"}
 _SUBNETS = "those of the nodes"
 _PARAMETERS_ABSENT, _SUBNETS_ABSENT = {"CacheParameterGroupNotFound"}, {"CacheSubnetGroupNotFoundFault"}
+_KINDS = ("parameter group", "subnet group")
 _IN_USE = {"InvalidCacheParameterGroupState", "CacheSubnetGroupInUse"}
 
 
@@ -22,6 +23,7 @@ def want(p: Params) -> dict:
         "Parameters": dict(_PARAMETERS),
         "SubnetGroup": p.cache_name,
         "Subnets": _SUBNETS,
+        **({"GroupTags": {kind: tags.want(p) for kind in _KINDS}} if p.extra_tags else {}),
     }
 
 
@@ -34,7 +36,14 @@ def find(aws: AWS, p: Params) -> dict:
         "ParameterGroupFamily": parameters["CacheParameterGroupFamily"] if parameters else None,
         "Parameters": _values(aws, p) if parameters else {},
         "Subnets": _SUBNETS if right else "other subnets" if subnets else None,
+        **(_group_tags(p, parameters, subnets) if p.extra_tags else {}),
     }
+
+
+def _group_tags(p: Params, *groups: dict | None) -> dict:
+    """Of a group that is not there nothing is told: it will be made with its tags."""
+    told = [tags.found(p, group["Tags"]) if group else tags.want(p) for group in groups]
+    return {"GroupTags": dict(zip(_KINDS, told, strict=True))}
 
 
 def attached(groups: dict, member: dict) -> dict:
@@ -47,25 +56,31 @@ def attached(groups: dict, member: dict) -> dict:
 
 def ensure(aws: AWS, p: Params) -> None:
     """Create what is missing, and set the parameters that differ. NotOurs when a group does not carry our tag."""
-    name, tags = p.cache_name, [{"Key": key, "Value": value} for key, value in p.tags.items()]
+    name, given = p.cache_name, tags.pairs(p.tags)
     if _parameter_group(aws, p) is None:
         aws.elasticache.create_cache_parameter_group(
             CacheParameterGroupName=name,
             CacheParameterGroupFamily=FAMILY,
             Description=f"{p.name}: the registries' cache",
-            Tags=tags,
+            Tags=given,
         )
     found = _values(aws, p)
     if differing := {key: value for key, value in _PARAMETERS.items() if found.get(key) != value}:
         pairs = [{"ParameterName": key, "ParameterValue": value} for key, value in differing.items()]
         aws.elasticache.modify_cache_parameter_group(CacheParameterGroupName=name, ParameterNameValues=pairs)
-    if _subnet_group(aws, p) is None:
+    subnets = list(vpc.node_subnets(aws, p).values())
+    if (group := _subnet_group(aws, p)) is None:
         aws.elasticache.create_cache_subnet_group(
             CacheSubnetGroupName=name,
             CacheSubnetGroupDescription=f"{p.name}: the nodes' subnets",
-            SubnetIds=list(vpc.node_subnets(aws, p).values()),
-            Tags=tags,
+            SubnetIds=subnets,
+            Tags=given,
         )
+    elif {each["SubnetIdentifier"] for each in group["Subnets"]} != set(subnets):
+        aws.elasticache.modify_cache_subnet_group(CacheSubnetGroupName=name, SubnetIds=subnets)
+    for group in (_parameter_group(aws, p), _subnet_group(aws, p)):
+        if group and tags.differ(p, tags.found(p, group["Tags"])):
+            aws.elasticache.add_tags_to_resource(ResourceName=group["ARN"], Tags=tags.pairs(p.extra_tags))
 
 
 def destroy(aws: AWS, p: Params) -> bool:
@@ -93,10 +108,10 @@ def _subnet_group(aws: AWS, p: Params) -> dict | None:
 def _ours(aws: AWS, p: Params, what: str, found: list[dict]) -> dict | None:
     if not found:
         return None
-    tags = aws.elasticache.list_tags_for_resource(ResourceName=found[0]["ARN"])["TagList"]
-    if {"Key": "runbook:deployment", "Value": p.name} not in tags:
+    seen = aws.elasticache.list_tags_for_resource(ResourceName=found[0]["ARN"])["TagList"]
+    if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(f"ElastiCache {what} {p.cache_name}", p)
-    return found[0]
+    return found[0] | {"Tags": seen}
 
 
 def _values(aws: AWS, p: Params) -> dict[str, str]:

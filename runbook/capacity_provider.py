@@ -1,6 +1,6 @@
 """The ECS capacity provider: by it the cluster grows and shrinks the Auto Scaling group, and drains what it ends."""
 
-from . import instances, wait
+from . import instances, tags, wait
 from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .report import Changes, destroyed
@@ -27,6 +27,7 @@ def want(p: Params) -> dict:
         "managed draining": "enabled",
         "of the cluster": [p.capacity_provider_name],
         "default strategy": [p.capacity_provider_name],
+        **tags.want(p),
     }
 
 
@@ -46,6 +47,7 @@ def find(aws: AWS, p: Params, *, group_arn: str | None) -> dict | None:
         "managed draining": _on(settings.get("managedDraining")),
         "of the cluster": cluster.get("capacityProviders", []),
         "default strategy": strategy,
+        **tags.found(p, provider["tags"]),
     }
 
 
@@ -60,10 +62,13 @@ def ensure(aws: AWS, p: Params, *, group_arn: str) -> None:
         aws.ecs.create_capacity_provider(
             name=p.capacity_provider_name,
             autoScalingGroupProvider={"autoScalingGroupArn": group_arn, **_SETTINGS},
-            tags=[{"key": k, "value": v} for k, v in p.tags.items()],
+            tags=tags.small_pairs(p.tags),
         )
-    elif any(found[key] != wanted[key] for key in wanted if key not in of_cluster):
+    elif any(found[key] != wanted[key] for key in wanted if key not in (*of_cluster, "Tags")):
         aws.ecs.update_capacity_provider(name=p.capacity_provider_name, autoScalingGroupProvider=_SETTINGS)
+    if found and tags.differ(p, found):
+        arn = _describe(aws, p)["capacityProviderArn"]
+        aws.ecs.tag_resource(resourceArn=arn, tags=tags.small_pairs(p.extra_tags))
     found = find(aws, p, group_arn=group_arn) or {}
     if any(found.get(key) != wanted[key] for key in of_cluster):
         _put(aws, p, [p.capacity_provider_name])

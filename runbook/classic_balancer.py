@@ -6,10 +6,10 @@ htpasswd file is still called healthy. HTTP:5000/ would see a little more (since
 registry's own suite is for: it asks through this balancer.
 """
 
-from . import acm, vpc
+from . import acm, tags, vpc
 from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, added, compare, destroyed
 from .running import running_nodes
 from .session import AWS
 from .wait import wait
@@ -54,6 +54,7 @@ def want_balancer(p: Params, *, nodes: tuple[str, ...] = ()) -> Document:
             "ConnectionSettings": {"IdleTimeout": p.idle_timeout},
         },
         Instances=sorted(nodes),
+        **tags.want(p),
     )
 
 
@@ -80,6 +81,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         HealthCheck=found["HealthCheck"],
         Attributes=attributes,
         Instances=sorted(names.get(each["InstanceId"], "an instance that is no node") for each in found["Instances"]),
+        **tags.found(p, found["Tags"]),
     )
 
 
@@ -138,12 +140,13 @@ def _subnet_ids(aws: AWS, p: Params) -> list[str]:
 def _describe(aws: AWS, p: Params) -> dict | None:
     name = p.balancer_name
     found = aws.elb.find("describe_load_balancers", _ABSENT, LoadBalancerNames=[name])
-    tags = aws.elb.find("describe_tags", _ABSENT, LoadBalancerNames=[name]) if found else None
-    if not found or not tags:
+    told = aws.elb.find("describe_tags", _ABSENT, LoadBalancerNames=[name]) if found else None
+    if not found or not told:
         return None
-    if {"Key": "runbook:deployment", "Value": p.name} not in tags["TagDescriptions"][0]["Tags"]:
+    seen = told["TagDescriptions"][0]["Tags"]
+    if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(_title(p), p)
-    return found["LoadBalancerDescriptions"][0]
+    return found["LoadBalancerDescriptions"][0] | {"Tags": seen}
 
 
 def _listener(p: Params, described: dict, certificate: str | None, policies: dict[str, str]) -> dict:
@@ -156,6 +159,7 @@ def _listener(p: Params, described: dict, certificate: str | None, policies: dic
         "InstancePort": listener["InstancePort"],
         "Certificate": f"certificate of {p.domain}" if ours else "another certificate" if presented else None,
         "TlsPolicy": next((policies[name] for name in described["PolicyNames"] if name in policies), None),
+        **added({f"policy {name}": "there" for name in described["PolicyNames"] if name not in policies}),
     }
 
 
@@ -165,7 +169,7 @@ def _tls_policies(aws: AWS, p: Params) -> dict[str, str]:
     return {
         policy["PolicyName"]: attribute["AttributeValue"]
         for policy in found
-        for attribute in policy["PolicyAttributeDescriptions"]
+        for attribute in policy.get("PolicyAttributeDescriptions", [])
         if attribute["AttributeName"] == "Reference-Security-Policy"
     }
 
@@ -202,7 +206,7 @@ def _create(aws: AWS, p: Params, needed: dict) -> None:
                 Listeners=[_payload(p, needed["certificate"])],
                 Subnets=needed["subnets"],
                 SecurityGroups=[needed["group"]],
-                Tags=[{"Key": key, "Value": value} for key, value in p.tags.items()],
+                Tags=tags.pairs(p.tags),
             )
         except AwsError as error:
             if error.code == "CertificateNotFound":  # a new certificate reaches Elastic Load Balancing after a while
@@ -223,6 +227,8 @@ def _change(aws: AWS, p: Params, wanted: Document, found: Document, needed: dict
     name = {"LoadBalancerName": p.balancer_name}
     if found["Scheme"] != wanted["Scheme"]:
         raise StepFailed(f"{_title(p)} is {found['Scheme']}, which cannot be changed; destroy it and run this again")
+    if tags.differ(p, found):
+        aws.elb.add_tags(LoadBalancerNames=[p.balancer_name], Tags=tags.pairs(p.extra_tags))
     if found["SecurityGroups"] != wanted["SecurityGroups"]:
         aws.elb.apply_security_groups_to_load_balancer(**name, SecurityGroups=[needed["group"]])
     if found["Subnets"] != wanted["Subnets"]:
@@ -266,7 +272,7 @@ def _change_listeners(aws: AWS, p: Params, wanted: dict, found: dict[str, dict],
         aws.elb.create_load_balancer_listeners(**name, Listeners=[_payload(p, certificate)])
     elif seen["Certificate"] != wanted["Certificate"]:
         aws.elb.set_load_balancer_listener_ssl_certificate(**name, LoadBalancerPort=PORT, SSLCertificateId=certificate)
-    if seen.get("TlsPolicy") != TLS_POLICY:
+    if seen.get("TlsPolicy") != TLS_POLICY or "Added" in seen:
         if _POLICY_NAME not in _tls_policies(aws, p):
             reference = {"AttributeName": "Reference-Security-Policy", "AttributeValue": TLS_POLICY}
             aws.elb.create_load_balancer_policy(

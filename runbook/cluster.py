@@ -1,6 +1,6 @@
 """The ECS cluster, to which the nodes belong and in which the service runs."""
 
-from . import lease, wait
+from . import lease, tags, wait
 from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -23,7 +23,7 @@ def want_cluster(p: Params) -> Document:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
     """
     insights = {"containerInsights": "enabled" if p.container_insights else "disabled"} if p.scales else {}
-    return Document(clusterName=p.cluster_name, status="ACTIVE", **insights)
+    return Document(clusterName=p.cluster_name, status="ACTIVE", **insights, **tags.want(p))
 
 
 def find_cluster(aws: AWS, p: Params) -> Document | None:
@@ -34,23 +34,29 @@ def find_cluster(aws: AWS, p: Params) -> Document | None:
     if {"key": "runbook:deployment", "value": p.name} not in found[0].get("tags", []):
         raise NotOurs(f"ECS cluster {p.cluster_name}", p)
     settings = {setting["name"]: setting["value"] for setting in found[0].get("settings", [])}
-    return Document(clusterName=found[0]["clusterName"], status=found[0]["status"], **settings)
+    told = {"clusterName": found[0]["clusterName"], "status": found[0]["status"], **settings}
+    return Document(told, **tags.found(p, found[0]["tags"]))
 
 
 @lease.exclusive
 def ensure_cluster(aws: AWS, p: Params) -> Changes:
     """Create the cluster, and before it the role that an account's first use of ECS needs."""
-    report = verify_cluster(aws, p)
-    if report.absent:
+    found = find_cluster(aws, p)
+    report = compare(_title(p), want_cluster(p), found)
+    if found is None:
         _ensure_service_linked_role(aws)
         wait.wait(f"ECS cluster {p.cluster_name}", lambda: _created(aws, p), timeout=_SETTLE_SECONDS, every=3)
-    elif not report and _settings(p):
+        return report.changes.done
+    if any(found.get(setting["name"]) != setting["value"] for setting in _settings(p)):
         aws.ecs.update_cluster(cluster=p.cluster_name, settings=_settings(p))
+    if tags.differ(p, found):
+        arn = aws.ecs.describe_clusters(clusters=[p.cluster_name])["clusters"][0]["clusterArn"]
+        aws.ecs.tag_resource(resourceArn=arn, tags=tags.small_pairs(p.extra_tags))
     return report.changes.done
 
 
 def verify_cluster(aws: AWS, p: Params) -> Report:
-    return compare(f"ECS cluster {p.cluster_name}", want_cluster(p), find_cluster(aws, p))
+    return compare(_title(p), want_cluster(p), find_cluster(aws, p))
 
 
 @lease.exclusive
@@ -77,6 +83,10 @@ def _ensure_service_linked_role(aws: AWS) -> None:
             raise
 
 
+def _title(p: Params) -> str:
+    return f"ECS cluster {p.cluster_name}"
+
+
 def _settings(p: Params) -> list[dict[str, str]]:
     wanted = want_cluster(p)
     return [{"name": name, "value": wanted[name]} for name in ("containerInsights",) if name in wanted]
@@ -84,8 +94,8 @@ def _settings(p: Params) -> list[dict[str, str]]:
 
 def _created(aws: AWS, p: Params) -> tuple[bool | None, str]:
     try:
-        tags = [{"key": k, "value": v} for k, v in p.tags.items()]
-        aws.ecs.create_cluster(clusterName=p.cluster_name, tags=tags, settings=_settings(p))
+        given = tags.small_pairs(p.tags)
+        aws.ecs.create_cluster(clusterName=p.cluster_name, tags=given, settings=_settings(p))
     except AwsError as error:
         if "service linked role" not in error.message:
             raise

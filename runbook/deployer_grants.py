@@ -70,18 +70,18 @@ class Grants:
     def identity(self) -> Iterator[dict]:
         """The user with a key, or what is left of one."""
         actions = "DeleteAccessKey DeleteUser DeleteUserPolicy DetachUserPolicy GetUser GetUserPolicy ListAccessKeys "
-        actions += "ListAttachedUserPolicies ListUserPolicies ListUserTags"
+        actions += "ListAttachedUserPolicies ListGroupsForUser ListUserPolicies ListUserTags"
         if self.p.credentials == "access-key":
             actions += " CreateAccessKey CreateUser GetAccessKeyLastUsed PutUserPolicy TagUser UpdateAccessKey"
         yield _allow("User", "iam", actions, self.iam("user", self.p.user_name))
 
     def roles(self) -> Iterator[dict]:
         nodes, tasks = self.iam("role", *self.node_roles), self.iam("role", *self.task_roles)
-        actions = "CreateRole DeleteRole DeleteRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies ListRoleTags "
-        actions += "PutRolePolicy TagRole UpdateAssumeRolePolicy"
+        actions = "CreateRole DeleteRole DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy "
+        actions += "ListAttachedRolePolicies ListRolePolicies ListRoleTags PutRolePolicy TagRole UpdateAssumeRolePolicy"
         yield _allow("Roles", "iam", actions, [*nodes, *tasks])
         managed = {"ArnEquals": {"iam:PolicyARN": [node_role.SSM, node_role.CLOUDWATCH_AGENT, node_role.ECS]}}
-        yield _allow("ManagedPolicies", "iam", "AttachRolePolicy DetachRolePolicy", nodes, managed)
+        yield _allow("ManagedPolicies", "iam", "AttachRolePolicy", nodes, managed)
         yield _allow("PassToNodes", "iam", "PassRole", nodes, _passed_to("ec2.amazonaws.com"))
         yield _allow("PassToTasks", "iam", "PassRole", tasks, _passed_to("ecs-tasks.amazonaws.com"))
         profile = "AddRoleToInstanceProfile CreateInstanceProfile DeleteInstanceProfile GetInstanceProfile "
@@ -100,7 +100,7 @@ class Grants:
         revoke = "DeleteSecurityGroup RevokeSecurityGroupEgress RevokeSecurityGroupIngress"
         yield _allow("MakeGroups", "ec2", "CreateSecurityGroup", groups, self.made)
         yield _allow("GroupsOfVpc", "ec2", "CreateSecurityGroup", self.here("ec2", "vpc/*"))
-        yield _allow("Groups", "ec2", f"{authorize} {revoke}", groups, self.ours)
+        yield _allow("Groups", "ec2", f"{authorize} CreateTags {revoke}", groups, self.ours)
         yield _allow("GroupRules", "ec2", authorize, self.here("ec2", "security-group-rule/*"))
         creating, kinds = ["CreateSecurityGroup", "RunInstances"], ["instance/*", "security-group/*", "volume/*"]
         if self.p.scales:
@@ -148,7 +148,7 @@ class Grants:
             yield _allow("MakeTemplate", "ec2", "CreateLaunchTemplate", templates, self.made)
             group += " CreateAutoScalingGroup CreateOrUpdateTags TerminateInstanceInAutoScalingGroup "
             group += "UpdateAutoScalingGroup"
-            template += " CreateLaunchTemplateVersion"
+            template += " CreateLaunchTemplateVersion CreateTags"
             provider += " CreateCapacityProvider TagResource UpdateCapacityProvider"
         yield _allow("Template", "ec2", template, templates, self.ours)
         name = f"autoScalingGroup:*:autoScalingGroupName/{self.scaled.scaling_group_name}"
@@ -164,7 +164,7 @@ class Grants:
         actions += "DescribeReplicationGroups ListTagsForResource"
         if self.p.cache == "elasticache":
             actions += " AddTagsToResource CreateCacheParameterGroup CreateCacheSubnetGroup CreateReplicationGroup "
-            actions += "ModifyCacheParameterGroup ModifyReplicationGroup"
+            actions += "ModifyCacheParameterGroup ModifyCacheSubnetGroup ModifyReplicationGroup"
         yield _allow("Cache", "elasticache", actions, self.here("elasticache", *ends))
 
     def task(self) -> Iterator[dict]:
@@ -212,7 +212,10 @@ class Grants:
         balancer, group = "DeleteListener DeleteLoadBalancer ModifyLoadBalancerAttributes", "DeleteTargetGroup"
         if self.p.scales:
             balancer += " AddTags CreateListener CreateLoadBalancer ModifyListener SetSecurityGroups SetSubnets"
-            group += " AddTags CreateTargetGroup ModifyTargetGroup ModifyTargetGroupAttributes"
+            balancer += " RemoveListenerCertificates"
+            group += " AddTags CreateTargetGroup DeregisterTargets ModifyTargetGroup ModifyTargetGroupAttributes"
+            rules = self.here(_ELB, f"listener-rule/app/{self.scaled.balancer_name}/*")
+            yield _allow("Rules", _ELB, "DeleteRule", rules)
         ends = [f"{kind}/app/{self.scaled.balancer_name}/*" for kind in ("loadbalancer", "listener")]
         yield _allow("ApplicationBalancer", _ELB, balancer, self.here(_ELB, *ends))
         yield _allow("TargetGroup", _ELB, group, self.here(_ELB, f"targetgroup/{self.p.target_group_name}/*"))
@@ -220,13 +223,13 @@ class Grants:
     def scaling(self) -> Iterator[dict]:
         actions = "DeleteScalingPolicy DeregisterScalableTarget"
         if self.p.scales:
-            actions += " PutScalingPolicy RegisterScalableTarget"
+            actions += " DeleteScheduledAction PutScalingPolicy RegisterScalableTarget"
         service = "application-autoscaling"
         targets = self.here(service, "scalable-target/*")
         of_ecs = {"StringEquals": {f"{service}:service-namespace": "ecs"}}
         yield _allow("Scaling", service, actions, targets, of_ecs)
         if self.p.scales:  # AWS tells the namespace of calls that name it, and tags go by ARN
-            yield _allow("ScalingTags", service, "TagResource", targets)
+            yield _allow("ScalingTags", service, "ListTagsForResource TagResource", targets)
 
     def record(self) -> Iterator[dict]:
         names = {"ForAllValues:StringLike": {_RECORDS: [self.p.domain, f"_*.{self.p.domain}"]}}

@@ -12,14 +12,15 @@ LONGEST = 6144
 # Reads for which a call names no resource, or AWS evaluates none.
 LOOK = {
     "acm": "ListCertificates",
-    "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies",
+    "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies DescribeScheduledActions",
     "autoscaling": "DescribeAutoScalingGroups DescribeScalingActivities",
     "cloudwatch": "DescribeAlarms",
     "ec2": "DescribeImages DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances "
     "DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkInterfaces DescribeSecurityGroups "
     "DescribeSubnets DescribeVpcs",
     "ecs": "DescribeTaskDefinition ListServices ListTaskDefinitions ListTasks",
-    "elasticloadbalancing": "DescribeListeners DescribeLoadBalancerAttributes DescribeLoadBalancers DescribeTags "
+    "elasticloadbalancing": "DescribeListenerCertificates DescribeListeners DescribeLoadBalancerAttributes "
+    "DescribeLoadBalancers DescribeRules DescribeTags "
     "DescribeTargetGroupAttributes DescribeTargetGroups DescribeTargetHealth",
     "logs": "DescribeLogGroups",
     "route53": "ListHostedZonesByName",

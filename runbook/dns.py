@@ -36,7 +36,7 @@ def find_record(aws: AWS, p: Params) -> Document | None:
         TTL=record.get("TTL"),
         EvaluateTargetHealth=record.get("AliasTarget", {}).get("EvaluateTargetHealth"),
         Target=f"load balancer {p.balancer_name}" if ours else "another host" if record else None,
-        Mark=_mark(p) if mark else None,
+        Mark=(_mark(p) if _same(mark, _wanted_mark(p)) else "changed") if mark else None,
     )
 
 
@@ -134,6 +134,10 @@ def _target(record: dict | None) -> list[str] | None:
     if alias := record.get("AliasTarget"):
         hosts = [alias["DNSName"].lower().removeprefix("dualstack.")]
     return [host.rstrip(".").lower() for host in hosts]
+
+
+def _same(found: dict, wanted: dict) -> bool:
+    return all(found.get(key) == value for key, value in wanted.items() if key != "Name")
 
 
 def _is_ours(record: dict) -> bool:

@@ -9,7 +9,7 @@ BUSY = {"InvalidReplicationGroupState"}  # it is being changed, or deleted
 
 
 def describe(aws: AWS, p: Params) -> dict | None:
-    """As DescribeReplicationGroups tells it. NotOurs without our tag, which is told of an available cache only:
+    """As DescribeReplicationGroups tells it, and its Tags. NotOurs without our tag, told of an available cache only:
     https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ListTagsForResource.html
     """
     answer = aws.elasticache.find("describe_replication_groups", ABSENT, ReplicationGroupId=p.cache_name)
@@ -17,8 +17,8 @@ def describe(aws: AWS, p: Params) -> dict | None:
         return None
     found = answer["ReplicationGroups"][0]
     if found["Status"] == "available":
-        tags = aws.elasticache.list_tags_for_resource(ResourceName=found["ARN"])["TagList"]
-        if {"Key": "runbook:deployment", "Value": p.name} not in tags:
+        found["Tags"] = aws.elasticache.list_tags_for_resource(ResourceName=found["ARN"])["TagList"]
+        if {"Key": "runbook:deployment", "Value": p.name} not in found["Tags"]:
             raise NotOurs(f"cache {p.cache_name}", p)
     return found
 

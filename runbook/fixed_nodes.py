@@ -2,7 +2,7 @@
 
 import base64
 
-from . import instances, launching, node_role, vpc, wait
+from . import instances, launching, node_role, tags, vpc, wait
 from .errors import AwsError
 from .instances import membership, name_of, node_name, state
 from .launching import metadata, metadata_words
@@ -28,6 +28,7 @@ def want_nodes(p: Params) -> Document:
         "groups": [p.node_group],
         "metadata": metadata_words(metadata(p)),
         "root volume": "encrypted",
+        **tags.want(p),
     }
     names = [node_name(p, index) for index in range(1, p.nodes + 1)]
     return Document({name: dict(node) for name in names} | {"surplus": []})
@@ -57,6 +58,7 @@ def find_nodes(aws: AWS, p: Params) -> Document | None:
             "groups": sorted(group["GroupName"] for group in instance["SecurityGroups"]),
             "metadata": metadata_words(instance["MetadataOptions"]),
             "root volume": _root_volume(aws, instance),
+            **tags.found(p, instance["Tags"]),
             "ami": "current" if instance["ImageId"] == current else "older",
         }
     return Document(nodes | {"surplus": sorted(name_of(instance) for instance in found.surplus)})
@@ -123,6 +125,8 @@ def _mend(aws: AWS, p: Params, name: str) -> None:
     wanted, found = want_nodes(p)[name], (find_nodes(aws, p) or {})[name]
     instance = instances.read(aws, p).nodes[name]
     instance_id = instance["InstanceId"]
+    if tags.differ(p, found):
+        aws.ec2.create_tags(Resources=[instance_id], Tags=tags.pairs(p.extra_tags))
     if found["metadata"] != wanted["metadata"]:
         aws.ec2.modify_instance_metadata_options(InstanceId=instance_id, **metadata(p))
     if found["groups"] != wanted["groups"]:

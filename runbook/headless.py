@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from . import lease, paths
 from .errors import StepFailed
 from .params import Params
@@ -74,10 +76,22 @@ def _of_kernels(held: lease.Held | None) -> Iterator[str]:
         try:
             yield folder
         finally:
+            _end_kernels(folder)
             for name in ("IPYTHONDIR", lease.INHERITED):
                 os.environ.pop(name, None)
                 if name in before:
                     os.environ[name] = before[name]
+
+
+def _end_kernels(folder: str) -> None:
+    """nbclient leaves a kernel behind that was starting at an interrupt; its command line names its connection file."""
+    for child in psutil.Process().children():
+        try:
+            if any(part.startswith(folder) for part in child.cmdline()):
+                child.kill()
+                child.wait()
+        except psutil.NoSuchProcess:  # it has just ended
+            continue
 
 
 def _one(notebook: Path, output: Path, p: Params, stream) -> Result:
@@ -166,13 +180,7 @@ def _register_engine(sockets: str) -> None:
                 shutdown_kernel="immediate",
             )
             client.on_message = on_message
-            try:
-                client.execute()
-            finally:  # nbclient leaves a kernel behind that was starting at an interrupt
-                provisioner = client.km and client.km.provisioner
-                if provisioner and provisioner.process:
-                    provisioner.process.kill()
-                    provisioner.process.wait()
+            client.execute()
 
     papermill_engines.register("runbook", Engine)
 

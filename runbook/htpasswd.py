@@ -22,7 +22,7 @@ from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .running import Node, running_nodes
 from .secret import Login, Secret, sealed
-from .secretsmanager import destroy_secret, find_secret, read_secret, write_secret
+from .secretsmanager import destroy_secret, find_secret, find_tags, mend_tags, read_secret, want_tags, write_secret
 from .session import AWS
 from .wait import wait
 
@@ -63,6 +63,7 @@ def want_users(p: Params, *, nodes: tuple[str, ...] = ()) -> Document:
         Users={user: {"Password": source, "Cost": p.bcrypt_cost} for user, source in sorted(p.users.items())},
         Generated=sorted(user for user, source in p.users.items() if source == "generate"),
         **({"Nodes": dict.fromkeys(nodes, "current")} if _on_nodes(p) else {}),
+        **want_tags(p, _secrets(p)),
     )
 
 
@@ -81,6 +82,7 @@ def find_users(aws: AWS, p: Params) -> Document | None:
         UserNames=sorted(lines),
         Users={user: _seen(aws, p, user, line) for user, line in sorted(lines.items())},
         Generated=_generated(aws, p, lines),
+        **find_tags(aws, p, _secrets(p)),
     )
     if _on_nodes(p):
         users["Nodes"] = {node.name: _state(p, node, found["VersionId"]) for node in running_nodes(aws, p)}
@@ -124,6 +126,7 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False, passwords: Mapping[s
         _deliver(aws, p, version, len(new))
     for user in set(_generated(aws, p, old)) - set(wanted["Generated"]):
         destroy_secret(aws, p, p.password_secret(user))
+    mend_tags(aws, p, _secrets(p))
     return report.changes.done
 
 
@@ -166,6 +169,12 @@ def delivery(p: Params, *, version: str) -> list[str]:
 
 def _on_nodes(p: Params) -> bool:
     return p.htpasswd == "node-folder"
+
+
+def _secrets(p: Params) -> list[str]:
+    """Those that this step makes: the lines, unless the task step did, and each generated password."""
+    generated = [p.password_secret(user) for user, source in sorted(p.users.items()) if source == "generate"]
+    return [*([p.htpasswd_secret] if _on_nodes(p) else []), *generated]
 
 
 def _nodes(aws: AWS, p: Params) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from . import acm
+from . import acm, tags
 from .errors import StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed, kept
@@ -36,7 +36,7 @@ class Files(NamedTuple):
 def want_certificate(p: Params) -> Document:
     """What it is for, its key, its state in ACM, and where its content comes from."""
     content = "the ACM certificate that the params name" if p.certificate_folder is None else p.certificate
-    return Document(Domain=p.domain, Key=acm.RSA, Status="ISSUED", Content=content)
+    return Document(Domain=p.domain, Key=acm.RSA, Status="ISSUED", Content=content, **acm.want_tags(p))
 
 
 def find_certificate(aws: AWS, p: Params) -> Document | None:
@@ -51,6 +51,7 @@ def find_certificate(aws: AWS, p: Params) -> Document | None:
         Status=found["Status"],
         Content=_content(aws, p, found),
         Valid=acm.valid(found.get("NotAfter")),
+        **acm.find_tags(aws, p, found["CertificateArn"]),
     )
 
 
@@ -71,16 +72,17 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
         _delete_copies(aws, p)
         return report.changes.done
     found = acm.find(aws, p)
+    if all(check.ok for check in report.checks if not check.name.startswith("Tags.")):
+        acm.mend_tags(aws, p, found["CertificateArn"])
+        return report.changes.done
     # A certificate with another kind of key cannot take the place of the old one:
     # https://docs.aws.amazon.com/acm/latest/userguide/import-reimport.html
     replaced = found and found["KeyAlgorithm"] == f"RSA_{files.leaf.public_key().key_size}"
-    target = (
-        {"CertificateArn": found["CertificateArn"]}
-        if replaced
-        else {"Tags": [{"Key": key, "Value": value} for key, value in p.tags.items()]}
-    )
+    target = {"CertificateArn": found["CertificateArn"]} if replaced else {"Tags": tags.pairs(p.tags)}
     chain = {"CertificateChain": b"".join(map(_pem, files.chain))} if files.chain else {}
     aws.acm.import_certificate(Certificate=_pem(files.leaf), PrivateKey=_read_key(files.folder), **chain, **target)
+    if replaced:
+        acm.mend_tags(aws, p, found["CertificateArn"])
     wait(title, lambda: _is_in_acm(aws, p), timeout=120, every=1)
     _delete_copies(aws, p)
     return report.changes.done

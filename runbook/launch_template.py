@@ -2,7 +2,7 @@
 
 import base64
 
-from . import launching, vpc
+from . import launching, tags, vpc
 from .errors import NotOurs
 from .params import Params
 from .report import Changes, destroyed
@@ -16,7 +16,12 @@ _UNSAID = {"HttpEndpoint": "enabled", "HttpTokens": "optional", "HttpPutResponse
 
 
 def want(p: Params) -> dict:
-    """The newest version, in words. Each launch takes the image that AWS recommends at that time:
+    """The template's own extra tags, and its newest version."""
+    return _want_version(p) | tags.want(p)
+
+
+def _want_version(p: Params) -> dict:
+    """In words. Each launch takes the image that AWS recommends at that time:
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/using-systems-manager-parameters.html
     """
     return {
@@ -42,28 +47,29 @@ def find(aws: AWS, p: Params) -> dict | None:
     if {"Key": "runbook:deployment", "Value": p.name} not in template.get("Tags", []):
         raise NotOurs(f"launch template {p.scaling_group_name}", p)
     versions = _versions(aws, p)
-    return versions[max(versions)]
+    return versions[max(versions)] | tags.found(p, template["Tags"])
 
 
 def versions_as_wanted(aws: AWS, p: Params) -> set[str]:
     """The numbers of the versions that say what is wanted: instances of another one are to be replaced."""
-    return {str(number) for number, words in _versions(aws, p).items() if words == want(p)}
+    return {str(number) for number, words in _versions(aws, p).items() if words == _want_version(p)}
 
 
 def ensure(aws: AWS, p: Params) -> None:
     """Make the template, or a new version of it: a version cannot be changed."""
     found = find(aws, p)
-    if found == want(p):
-        return
     if found is not None:
-        aws.ec2.create_launch_template_version(
-            LaunchTemplateName=p.scaling_group_name, LaunchTemplateData=_data(aws, p)
-        )
+        if tags.differ(p, found):
+            template = aws.ec2.describe_launch_templates(LaunchTemplateNames=[p.scaling_group_name])
+            ids = [each["LaunchTemplateId"] for each in template["LaunchTemplates"]]
+            aws.ec2.create_tags(Resources=ids, Tags=tags.pairs(p.extra_tags))
+        if any(found[key] != value for key, value in _want_version(p).items()):
+            _add_version(aws, p)
         return
     aws.ec2.create_launch_template(
         LaunchTemplateName=p.scaling_group_name,
         LaunchTemplateData=_data(aws, p),
-        TagSpecifications=[{"ResourceType": "launch-template", "Tags": _pairs(p.tags)}],
+        TagSpecifications=[{"ResourceType": "launch-template", "Tags": tags.pairs(p.tags)}],
     )
 
 
@@ -74,11 +80,15 @@ def destroy(aws: AWS, p: Params) -> Changes:
     return destroyed(f"launch template {p.scaling_group_name}", bool(found))
 
 
+def _add_version(aws: AWS, p: Params) -> None:
+    aws.ec2.create_launch_template_version(LaunchTemplateName=p.scaling_group_name, LaunchTemplateData=_data(aws, p))
+
+
 def _data(aws: AWS, p: Params) -> dict:
     """The version as the API takes it."""
     device = launching.root_device(aws, launching.current_ami(aws))
     return {
-        "ImageId": want(p)["image"],
+        "ImageId": _want_version(p)["image"],
         "InstanceType": p.instance_type,
         "UserData": base64.b64encode(user_data(p).encode()).decode(),
         "IamInstanceProfile": {"Name": p.node_role},
@@ -86,7 +96,7 @@ def _data(aws: AWS, p: Params) -> dict:
         "MetadataOptions": launching.metadata(p),
         "BlockDeviceMappings": [{"DeviceName": device, "Ebs": launching.VOLUME}],
         "Monitoring": {"Enabled": False},
-        "TagSpecifications": [{"ResourceType": kind, "Tags": _pairs(_tags(p))} for kind in _TAGGED],
+        "TagSpecifications": [{"ResourceType": kind, "Tags": tags.pairs(_tags(p))} for kind in _TAGGED],
     }
 
 
@@ -102,7 +112,7 @@ def _versions(aws: AWS, p: Params) -> dict[int, dict]:
 
 
 def _words(data: dict, group_names: dict[str, str]) -> dict:
-    tags = {spec["ResourceType"]: spec["Tags"] for spec in data.get("TagSpecifications", [])}
+    given = {spec["ResourceType"]: tags.read(spec["Tags"]) for spec in data.get("TagSpecifications", [])}
     volumes = [mapping["Ebs"] for mapping in data.get("BlockDeviceMappings", []) if "Ebs" in mapping]
     return {
         "image": data.get("ImageId"),
@@ -114,7 +124,7 @@ def _words(data: dict, group_names: dict[str, str]) -> dict:
         "root volume": ", ".join(map(_volume_words, volumes)) or "as the image says",
         "key pair": data.get("KeyName", "none"),
         "detailed monitoring": "on" if data.get("Monitoring", {}).get("Enabled") else "off",
-        "tags": {kind: {tag["Key"]: tag["Value"] for tag in tags.get(kind, [])} for kind in _TAGGED},
+        "tags": {kind: given.get(kind, {}) for kind in _TAGGED},
     }
 
 
@@ -125,7 +135,3 @@ def _volume_words(volume: dict) -> str:
 
 def _tags(p: Params) -> dict[str, str]:
     return {"Name": p.scaling_group_name} | p.tags
-
-
-def _pairs(tags: dict[str, str]) -> list[dict[str, str]]:
-    return [{"Key": k, "Value": v} for k, v in tags.items()]

@@ -29,6 +29,7 @@ INHERITED = "RUNBOOK_LEASE"
 _RENEW_SECONDS = 20
 _MARGIN_SECONDS = 20  # the holder stops writing this much before others may think it gone
 _PATIENCE_SECONDS = 300
+_RELEASE_SECONDS = 3
 
 
 class Lease(NamedTuple):
@@ -51,6 +52,7 @@ class Held:
     def __init__(self, aws: AWS, p: Params, number: int, id: str, parent: int | None):
         self.id, self._aws, self._p, self._number, self._parent = id, aws, p, number, parent
         self._renewed, self._over = time.time(), threading.Event()
+        self._writing = threading.Lock()  # a renewal after the release would make it anew
 
     def check(self) -> None:
         """StepFailed when another run may have begun: this one was silent for too long, or its parent has ended."""
@@ -64,7 +66,9 @@ class Held:
     def keep(self) -> None:
         while not self._over.wait(_RENEW_SECONDS):
             now = time.time()
-            with suppress(RunbookError):  # tried again; when it is too late `check` says so
+            with suppress(RunbookError), self._writing:  # tried again; when it is too late `check` says so
+                if self._over.is_set():
+                    return
                 self.check()
                 self._aws.ssm.put_parameter(
                     Name=_path(self._p, self._number), Value=_value(self.id), Type="String", Overwrite=True
@@ -72,8 +76,14 @@ class Held:
                 self._renewed = now
 
     def release(self) -> None:
+        """A silent AWS keeps nobody waiting: what is not released expires."""
         self._over.set()
-        with suppress(RunbookError):  # what is not released expires
+        releasing = threading.Thread(target=self._delete, name="lease", daemon=True)
+        releasing.start()
+        releasing.join(_RELEASE_SECONDS)
+
+    def _delete(self) -> None:
+        with suppress(RunbookError), self._writing:
             self.check()
             self._aws.ssm.delete_parameter(Name=_path(self._p, self._number))
 

@@ -1,5 +1,6 @@
 """The CloudWatch log group that holds what the containers print."""
 
+from . import tags
 from .errors import NotOurs
 from .params import Params
 from .report import Changes, Document, compare, destroyed
@@ -7,19 +8,28 @@ from .session import AWS
 
 
 def want_log_group(p: Params) -> Document:
-    return Document(logGroupName=p.log_group, retentionInDays=p.log_retention)
+    return Document(logGroupName=p.log_group, retentionInDays=p.log_retention, **tags.want(p))
 
 
 def find_log_group(aws: AWS, p: Params) -> Document | None:
     """Name and retention in days. NotOurs without our tag."""
+    group = _describe(aws, p)
+    if group is None:
+        return None
+    told = {"logGroupName": p.log_group, "retentionInDays": group.get("retentionInDays")}
+    return Document(told, **tags.found(p, group["tags"]))
+
+
+def _describe(aws: AWS, p: Params) -> dict | None:
     groups = aws.logs.all("describe_log_groups", "logGroups", logGroupNamePrefix=p.log_group)
     group = next((group for group in groups if group["logGroupName"] == p.log_group), None)
     if group is None:
         return None
     arn = group["arn"].removesuffix(":*")
-    if aws.logs.list_tags_for_resource(resourceArn=arn)["tags"].get("runbook:deployment") != p.name:
+    seen = aws.logs.list_tags_for_resource(resourceArn=arn)["tags"]
+    if seen.get("runbook:deployment") != p.name:
         raise NotOurs(f"log group {p.log_group}", p)
-    return Document(logGroupName=p.log_group, retentionInDays=group.get("retentionInDays"))
+    return group | {"arn": arn, "tags": seen}
 
 
 def ensure_log_group(aws: AWS, p: Params) -> Changes:
@@ -27,7 +37,9 @@ def ensure_log_group(aws: AWS, p: Params) -> Changes:
     report = compare(f"log group {p.log_group}", want_log_group(p), found)
     if found is None:
         aws.logs.create_log_group(logGroupName=p.log_group, tags=p.tags)
-    if not report:
+    elif tags.differ(p, found):
+        aws.logs.tag_resource(resourceArn=_describe(aws, p)["arn"], tags=p.extra_tags)
+    if found is None or found["retentionInDays"] != p.log_retention:
         aws.logs.put_retention_policy(logGroupName=p.log_group, retentionInDays=p.log_retention)
     return report.changes.done
 

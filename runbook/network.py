@@ -3,7 +3,7 @@
 import ipaddress
 from typing import NamedTuple
 
-from . import lease, vpc, wait
+from . import lease, tags, vpc, wait
 from .errors import AwsError
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -42,31 +42,35 @@ class Rule(NamedTuple):
 
 def want_groups(p: Params) -> Document:
     """The rules of each group by direction, in words. A group without a rule for a direction lets nothing through."""
-    return _in_words(_wanted(p))
+    return Document({name: rules | tags.want(p) for name, rules in _in_words(_wanted(p)).items()})
 
 
 def find_groups(aws: AWS, p: Params) -> Document | None:
     """The rules that are there, in the same words; a missing group is left out. None when all are missing."""
-    return _in_words({name: _rules(aws, group) for name, group in _groups(aws, p).items() if group}) or None
+    groups = {name: group for name, group in _groups(aws, p).items() if group}
+    rules = _in_words({name: _rules(aws, group) for name, group in groups.items()})
+    return Document({name: rules[name] | tags.found(p, group["Tags"]) for name, group in groups.items()}) or None
 
 
 @lease.exclusive
 def ensure_groups(aws: AWS, p: Params) -> Changes:
-    """Create the groups, authorise the missing rules, revoke the extra ones."""
+    """Create the groups, authorise the missing rules, revoke the extra ones, tag them."""
     report = verify_groups(aws, p)
     if report:
         return report.changes.done
     for name, group in _groups(aws, p).items():
         if group is None:
-            tags = [{"Key": k, "Value": v} for k, v in ({"Name": name} | p.tags).items()]
+            given = tags.pairs({"Name": name} | p.tags)
             aws.ec2.create_security_group(
                 GroupName=name,
                 Description=_description(p, name),
                 VpcId=vpc.vpc_id(aws, p),
-                TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
+                TagSpecifications=[{"ResourceType": "security-group", "Tags": given}],
             )
     groups = wait.wait("security groups", lambda: _visible(aws, p), timeout=60)
     for name, directions in _wanted(p).items():
+        if tags.differ(p, tags.found(p, groups[name]["Tags"])):
+            aws.ec2.create_tags(Resources=[groups[name]["GroupId"]], Tags=tags.pairs(p.extra_tags))
         for direction, rules in directions.items():
             _mend(aws, groups, groups[name], direction, rules)
     return report.changes.done

@@ -1,9 +1,9 @@
 """The role of the nodes, and the instance profile that hands it to them: what the agents and the choices need."""
 
-from . import roles, s3_policy
+from . import roles, s3_policy, tags
 from .errors import NotOurs
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, destroyed
 from .session import AWS
 
 SSM = "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"
@@ -36,40 +36,52 @@ def ensure(aws: AWS, p: Params) -> None:
     roles.ensure_role(aws, p, want_node_role(p, account=aws.account))
     found = _profile(aws, p)
     if found is None:
-        tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
-        aws.iam.create_instance_profile(InstanceProfileName=p.node_role, Tags=tags)
-    for role in set(found or []) - {p.node_role}:
+        aws.iam.create_instance_profile(InstanceProfileName=p.node_role, Tags=tags.pairs(p.tags))
+        found = {"Roles": [], **tags.want(p)}
+    if tags.differ(p, found):
+        aws.iam.tag_instance_profile(InstanceProfileName=p.node_role, Tags=tags.pairs(p.extra_tags))
+    for role in set(found["Roles"]) - {p.node_role}:
         aws.iam.remove_role_from_instance_profile(InstanceProfileName=p.node_role, RoleName=role)
-    if p.node_role not in (found or []):
+    if p.node_role not in found["Roles"]:
         aws.iam.add_role_to_instance_profile(InstanceProfileName=p.node_role, RoleName=p.node_role)
 
 
 def verify(aws: AWS, p: Params) -> Report:
-    """One check for the role, one for the profile."""
-    role = compare("role", want_node_role(p, account=aws.account), roles.find_role(aws, p, p.node_role))
-    differs = "; ".join(check.name for check in role.checks if not check.ok)
-    seen = f"differs in {differs}" if differs else "as wanted"
-    report = Report("instance profile").check(f"IAM role {p.node_role}", role, "as wanted", seen)
-    profile = _profile(aws, p)
-    return report.check(f"instance profile {p.node_role}", profile == [p.node_role], [p.node_role], profile)
+    """One check for the role, or one for each part of it that differs; one for the profile, one for its tags."""
+    role = roles.verify_role(aws, p, want_node_role(p, account=aws.account))
+    report, name = Report("instance profile"), f"IAM role {p.node_role}"
+    if role:
+        report = report.check(name, True, "as wanted", "as wanted")
+    for part in role.checks:
+        if not part.ok:
+            report = report.check(f"{name} {part.name}", False, part.wanted, part.found)
+    found, name = _profile(aws, p), f"instance profile {p.node_role}"
+    seen = found["Roles"] if found else None
+    report = report.check(name, seen == [p.node_role], [p.node_role], seen)
+    if found:
+        for key, value in p.extra_tags.items():
+            there = found["Tags"][key]
+            report = report.check(f"{name} Tags.{key}", there == value, value, there)
+    return report
 
 
 def destroy(aws: AWS, p: Params) -> Changes:
     """The profile, then the role."""
     profile = _profile(aws, p)
     if profile is not None:
-        for role in profile:
+        for role in profile["Roles"]:
             aws.iam.remove_role_from_instance_profile(InstanceProfileName=p.node_role, RoleName=role)
         aws.iam.delete_instance_profile(InstanceProfileName=p.node_role)
     done = destroyed(f"instance profile {p.node_role}", profile is not None)
     return done + roles.destroy_role(aws, p, p.node_role)
 
 
-def _profile(aws: AWS, p: Params) -> list[str] | None:
-    """The roles in the instance profile (at most one); None when there is no such profile."""
+def _profile(aws: AWS, p: Params) -> dict | None:
+    """The roles in the instance profile (at most one), and its extra tags; None when there is no such profile."""
     found = aws.iam.find("get_instance_profile", {"NoSuchEntity"}, InstanceProfileName=p.node_role)
     if found is None:
         return None
     if {"Key": "runbook:deployment", "Value": p.name} not in found["InstanceProfile"].get("Tags", []):
         raise NotOurs(f"instance profile {p.node_role}", p)
-    return [role["RoleName"] for role in found["InstanceProfile"]["Roles"]]
+    profile = found["InstanceProfile"]
+    return {"Roles": [role["RoleName"] for role in profile["Roles"]], **tags.found(p, profile.get("Tags"))}

@@ -208,13 +208,14 @@ def words(value: Any) -> str:
 def compare(title: str, wanted: dict[str, Any], found: dict[str, Any] | None) -> Report:
     """One check for each key that is wanted; nested mappings are compared key by key, all else as a whole.
 
-    Keys of `found` that nobody wanted are AWS's own and are not compared.
+    Keys of `found` that nobody wanted are AWS's own and are not compared, save those below `Added`: what somebody
+    added to a thing that is wholly ours, and shall be absent.
     """
     if found is None:
         return Report(title, (Check("exists", False, "present", "absent"),), absent=True)
     checks = tuple(
         Check(name, value == (seen := _at(found, path)), words(value), words(seen))
-        for name, path, value in _leaves(wanted)
+        for name, path, value in (*_leaves(wanted), *_added(found))
     )
     return Report(title, checks)
 
@@ -225,6 +226,19 @@ def _leaves(wanted: dict[str, Any], path: tuple[str, ...] = ()):
             yield from _leaves(value, (*path, str(key)))
         else:
             yield ".".join((*path, str(key))), (*path, key), value
+
+
+def _added(found: dict[str, Any], path: tuple[str, ...] = ()):
+    for key, value in found.items():
+        if key == "Added":
+            yield from _leaves(dict.fromkeys(value), (*path, key))
+        elif isinstance(value, dict):
+            yield from _added(value, (*path, key))
+
+
+def added(what: dict[str, Any]) -> dict[str, dict]:
+    """The part of a `find_x` that says what somebody added; nothing where that is nothing."""
+    return {"Added": dict(sorted(what.items()))} if what else {}
 
 
 def _at(found: Any, path: tuple[str, ...]) -> Any:

@@ -8,7 +8,7 @@ runbook:deployment=NAME.
 
 import uuid
 
-from . import acm, hosted_zone
+from . import acm, hosted_zone, tags
 from .errors import NotOurs, StepFailed
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
@@ -24,7 +24,8 @@ _CONTENT = "requested from ACM"
 
 def want_certificate(p: Params) -> Document:
     """What it is for, its key, its state in ACM, and that the record by which ACM renews it is in the zone."""
-    return Document(Domain=p.domain, Key=acm.RSA, Status="ISSUED", Content=_CONTENT, Validation=_in_zone(p))
+    told = {"Domain": p.domain, "Key": acm.RSA, "Status": "ISSUED", "Content": _CONTENT, "Validation": _in_zone(p)}
+    return Document(told, **acm.want_tags(p))
 
 
 def find_certificate(aws: AWS, p: Params) -> Document | None:
@@ -39,6 +40,7 @@ def find_certificate(aws: AWS, p: Params) -> Document | None:
         Content=_CONTENT,
         Validation=_in_zone(p) if _in_route53(aws, p, _proof(found)) else "no record for it in the zone",
         Valid=acm.valid(found.get("NotAfter")),
+        **acm.find_tags(aws, p, found["CertificateArn"]),
     )
 
 
@@ -59,6 +61,7 @@ def ensure_certificate(aws: AWS, p: Params) -> Changes:
     if _in_route53(aws, p, record) is None:
         _require_free(aws, p, zone, record)
         hosted_zone.submit(aws, zone, changes=[("UPSERT", _record(record)), ("UPSERT", _mark(p, record))])
+    acm.mend_tags(aws, p, arn)
     wait(title, lambda: _issued(aws, p, arn), timeout=_ISSUED_WITHIN, every=2)
     return report.changes.done
 
@@ -102,7 +105,7 @@ def _request(aws: AWS, p: Params) -> dict:
         ValidationMethod="DNS",
         KeyAlgorithm="RSA_2048",
         IdempotencyToken=uuid.uuid4().hex,
-        Tags=[{"Key": key, "Value": value} for key, value in p.tags.items()],
+        Tags=tags.pairs(p.tags),
     )["CertificateArn"]
     for each in dead:
         acm.delete(aws, each, title=_title(p))

@@ -2,9 +2,10 @@
 
 import json
 
+from . import tags
 from .errors import NotOurs
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, added, compare, destroyed
 from .session import AWS
 from .wait import wait
 
@@ -38,12 +39,13 @@ def allow(actions: list[str], *resources: str) -> dict:
 
 
 def find_role(aws: AWS, p: Params, name: str) -> Document | None:
-    """RoleName, Trust, ManagedPolicies (sorted ARNs), InlinePolicy, and the ARN."""
+    """RoleName, Trust, ManagedPolicies (sorted ARNs), InlinePolicy, and the ARN; other inline policies as added."""
     role = aws.iam.find("get_role", _ABSENT, RoleName=name)
     if role is None:
         return None
     role = role["Role"]
-    if {"Key": "runbook:deployment", "Value": p.name} not in aws.iam.all("list_role_tags", "Tags", RoleName=name):
+    seen = aws.iam.all("list_role_tags", "Tags", RoleName=name)
+    if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(f"IAM role {name}", p)
     inline = aws.iam.find("get_role_policy", _ABSENT, RoleName=name, PolicyName=INLINE)
     attached = aws.iam.all("list_attached_role_policies", "AttachedPolicies", RoleName=name)
@@ -53,25 +55,31 @@ def find_role(aws: AWS, p: Params, name: str) -> Document | None:
         ManagedPolicies=sorted(policy["PolicyArn"] for policy in attached),
         InlinePolicy=inline["PolicyDocument"] if inline else None,
         Arn=role["Arn"],
+        **tags.found(p, seen),
+        **added({f"inline policy {each}": "there" for each in _inline(aws, name) if each != INLINE}),
     )
 
 
 def ensure_role(aws: AWS, p: Params, wanted: dict) -> Changes:
     """Make the role as `wanted` says: RoleName, Trust, ManagedPolicies, InlinePolicy (None: it has none)."""
     name, found = wanted["RoleName"], find_role(aws, p, wanted["RoleName"])
-    report = _compare(wanted, found)
+    report = _compare(p, wanted, found)
     if report:
         return report.changes.done
     if found is None:
-        tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
-        aws.iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(wanted["Trust"]), Tags=tags)
-        found = Document(wanted, ManagedPolicies=[], InlinePolicy=None)
+        document = json.dumps(wanted["Trust"])
+        aws.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document, Tags=tags.pairs(p.tags))
+        found = Document(wanted, ManagedPolicies=[], InlinePolicy=None, **tags.want(p))
+    if tags.differ(p, found):
+        aws.iam.tag_role(RoleName=name, Tags=tags.pairs(p.extra_tags))
     if found["Trust"] != wanted["Trust"]:
         aws.iam.update_assume_role_policy(RoleName=name, PolicyDocument=json.dumps(wanted["Trust"]))
     for arn in set(wanted["ManagedPolicies"]) - set(found["ManagedPolicies"]):
         aws.iam.attach_role_policy(RoleName=name, PolicyArn=arn)
     for arn in set(found["ManagedPolicies"]) - set(wanted["ManagedPolicies"]):
         aws.iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    for what in found.get("Added", {}):
+        aws.iam.delete_role_policy(RoleName=name, PolicyName=what.rpartition(" ")[2])
     if wanted["InlinePolicy"] is None and found["InlinePolicy"] is not None:
         aws.iam.delete_role_policy(RoleName=name, PolicyName=INLINE)
     elif found["InlinePolicy"] != wanted["InlinePolicy"]:
@@ -82,7 +90,7 @@ def ensure_role(aws: AWS, p: Params, wanted: dict) -> Changes:
 
 
 def verify_role(aws: AWS, p: Params, wanted: dict) -> Report:
-    return _compare(wanted, find_role(aws, p, wanted["RoleName"]))
+    return _compare(p, wanted, find_role(aws, p, wanted["RoleName"]))
 
 
 def destroy_role(aws: AWS, p: Params, name: str) -> Changes:
@@ -91,8 +99,8 @@ def destroy_role(aws: AWS, p: Params, name: str) -> Changes:
     if found:
         for arn in found["ManagedPolicies"]:
             aws.iam.detach_role_policy(RoleName=name, PolicyArn=arn)
-        if found["InlinePolicy"]:
-            aws.iam.delete_role_policy(RoleName=name, PolicyName=INLINE)
+        for each in _inline(aws, name):
+            aws.iam.delete_role_policy(RoleName=name, PolicyName=each)
         aws.iam.delete_role(RoleName=name)
     return destroyed(f"IAM role {name}", bool(found))
 
@@ -108,5 +116,9 @@ def _told(aws: AWS, p: Params, wanted: dict) -> tuple[bool | None, str]:
     return (None, f"IAM does not tell yet: {missing}") if missing else (True, "as wanted")
 
 
-def _compare(wanted: dict, found: Document | None) -> Report:
-    return compare(f"IAM role {wanted['RoleName']}", wanted, found)
+def _inline(aws: AWS, name: str) -> list[str]:
+    return aws.iam.all("list_role_policies", "PolicyNames", RoleName=name)
+
+
+def _compare(p: Params, wanted: dict, found: Document | None) -> Report:
+    return compare(f"IAM role {wanted['RoleName']}", wanted | tags.want(p), found)

@@ -46,7 +46,12 @@ def deployments(service: dict | None) -> list[dict]:
 
 def within(p: Params, desired: int) -> bool:
     """Whether a desired count is one that the params allow: scaling moves it between the least and the most."""
-    return p.replicas <= desired <= (p.max_replicas if p.scales else p.replicas)
+    return nearest(p, desired) == desired
+
+
+def nearest(p: Params, desired: int) -> int:
+    """The desired count that the params allow and that is nearest to this one."""
+    return min(max(desired, p.replicas), p.max_replicas if p.scales else p.replicas)
 
 
 def tasks(aws: AWS, p: Params, status: str) -> list[dict]:

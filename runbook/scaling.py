@@ -1,9 +1,9 @@
 """Service auto scaling: how many tasks the service has, by the CPU they use and the requests they get."""
 
-from . import lease, rollout, target_group, wait
+from . import lease, rollout, tags, target_group, wait
 from .errors import AwsError, StepFailed
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, added, compare, destroyed
 from .session import AWS
 
 _NAMESPACE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
@@ -33,6 +33,7 @@ def want_scaling(p: Params) -> Document:
             f"{p.name}-cpu": _policy(cpu, p.target_cpu),
             f"{p.name}-requests": _policy(requests, p.target_requests),
         },
+        **tags.want(p),
     )
 
 
@@ -50,6 +51,8 @@ def find_scaling(aws: AWS, p: Params) -> Document | None:
         MaxCapacity=target["MaxCapacity"],
         Suspended="yes" if any(target.get("SuspendedState", {}).get(key) for key in _SUSPENDED) else "no",
         Policies={each["PolicyName"]: _in_words(p, each, label) for each in _policies(aws, p)},
+        **(tags.found(p, _tags(aws, target)) if p.extra_tags else {}),
+        **added({f"scheduled action {name}": "there" for name in _scheduled(aws, p)}),
     )
 
 
@@ -81,6 +84,11 @@ def ensure_scaling(aws: AWS, p: Params) -> Changes:
                 _put(aws, p, name, policy, label)
         for name in present.keys() - wanted["Policies"].keys():
             aws.application_autoscaling.delete_scaling_policy(**_which(p), PolicyName=name)
+        for name in _scheduled(aws, p):
+            aws.application_autoscaling.delete_scheduled_action(**_which(p), ScheduledActionName=name)
+        if found and tags.differ(p, found):
+            arn = _target(aws, p)["ScalableTargetARN"]
+            aws.application_autoscaling.tag_resource(ResourceARN=arn, Tags=p.extra_tags)
     return report.changes.done
 
 
@@ -140,6 +148,17 @@ def _target(aws: AWS, p: Params) -> dict | None:
     asked = _NAMESPACE | {"ResourceIds": [_resource(p)]}
     found = aws.application_autoscaling.all("describe_scalable_targets", "ScalableTargets", **asked)
     return found[0] if found else None
+
+
+def _tags(aws: AWS, target: dict) -> dict[str, str]:
+    arn = target["ScalableTargetARN"]
+    return aws.application_autoscaling.list_tags_for_resource(ResourceARN=arn)["Tags"]
+
+
+def _scheduled(aws: AWS, p: Params) -> list[str]:
+    """Names of the scheduled actions, which would move the bounds; none is ours."""
+    found = aws.application_autoscaling.all("describe_scheduled_actions", "ScheduledActions", **_which(p))
+    return [each["ScheduledActionName"] for each in found]
 
 
 def _policies(aws: AWS, p: Params) -> list[dict]:

@@ -1,9 +1,10 @@
 """The deployment's secrets in AWS Secrets Manager: found by name, ours by tag, read only at the place of use."""
 
 import datetime
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from . import wait
+from . import tags, wait
 from .errors import AwsError, NotOurs
 from .params import Params
 from .report import Changes, Document, destroyed
@@ -49,6 +50,26 @@ def find_version(aws: AWS, p: Params, name: str, *, stage: str = CURRENT) -> Ver
     return Version(Secret(found["SecretString"]), found["CreatedDate"].astimezone(datetime.UTC).replace(microsecond=0))
 
 
+def want_tags(p: Params, names: Iterable[str]) -> dict[str, dict]:
+    """The part of a `want_x` that says the extra tags of its secrets; nothing where the params ask for none."""
+    return {"Secrets": {name: tags.want(p) for name in names}} if p.extra_tags else {}
+
+
+def find_tags(aws: AWS, p: Params, names: Iterable[str]) -> dict[str, dict]:
+    """The same part of what is; that a secret is absent is told elsewhere."""
+    if not p.extra_tags:
+        return {}
+    there = {name: _describe(aws, p, name) for name in names}
+    return {"Secrets": {name: tags.found(p, each["Tags"]) if each else tags.want(p) for name, each in there.items()}}
+
+
+def mend_tags(aws: AWS, p: Params, names: Iterable[str]) -> None:
+    """Tag those of the secrets that are there and lack an extra tag."""
+    for name, seen in find_tags(aws, p, names).get("Secrets", {}).items():
+        if tags.differ(p, seen):
+            aws.secretsmanager.tag_resource(SecretId=name, Tags=tags.pairs(p.extra_tags))
+
+
 def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str) -> str:
     """Create the secret or give it a new version; returns the VersionId."""
     if _is_there(aws, p, name):
@@ -59,6 +80,11 @@ def write_secret(aws: AWS, p: Params, name: str, value: Secret, description: str
 def write_next(aws: AWS, name: str, value: Secret) -> None:
     """A version beside the current one of a secret that is there. Its label leaves the one that had it."""
     aws.secretsmanager.put_secret_value(SecretId=name, SecretString=value, VersionStages=[NEXT])
+
+
+def bring_back(aws: AWS, p: Params, name: str) -> Document | None:
+    """The secret as `find_secret` tells it; one that is scheduled for deletion is brought back, with its value."""
+    return find_secret(aws, p, name) if _is_there(aws, p, name) else None
 
 
 def ensure_empty(aws: AWS, p: Params, name: str, description: str) -> None:
@@ -78,11 +104,11 @@ def _is_there(aws: AWS, p: Params, name: str) -> bool:
 def _create(aws: AWS, p: Params, name: str, description: str, **value: Secret) -> dict:
     """A forced deletion is asynchronous, and the name is taken until it is done:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html"""
-    tags = [{"Key": k, "Value": v} for k, v in p.tags.items()]
 
     def create():
         try:
-            made = aws.secretsmanager.create_secret(Name=name, Description=description, Tags=tags, **value)
+            given = {"Description": description, "Tags": tags.pairs(p.tags), **value}
+            made = aws.secretsmanager.create_secret(Name=name, **given)
         except AwsError as error:
             if error.code == "InvalidRequestException" and "deletion" in error.message:
                 return None, "the old secret of that name is still being deleted"

@@ -2,10 +2,10 @@
 
 import hashlib
 
-from . import instances, lease, revisions, rollout, wait
+from . import instances, lease, revisions, rollout, tags, wait
 from .errors import AwsError, StepFailed
 from .params import Params
-from .report import Changes, Document, Report, compare, destroyed
+from .report import Changes, Document, Report, added, compare, destroyed
 from .running import running_nodes
 from .secretsmanager import find_secret
 from .session import AWS
@@ -106,7 +106,7 @@ def ensure_service(aws: AWS, p: Params) -> Changes:
         if found is None:
             former = set()
             _create(aws, p, newest, service, version)
-        else:
+        elif any(not check.ok and not check.name.startswith("Tags.") for check in report.checks):
             former = _update(aws, p, newest, service, report)
     rollout.wait_until_steady(aws, p, newest, former=former)
     _tag(aws, p, version)
@@ -156,7 +156,8 @@ def _in_words(p: Params, service: dict | None, newest: str | None) -> Document |
     family = service["taskDefinition"].rsplit("/")[-1].rsplit(":")[0]
     current = family if service["taskDefinition"] == newest else f"an older revision of {family}"
     found = {key: service[key] for key in want_service(p) if key in service}
-    return Document(found | {"cluster": p.cluster_name, "taskDefinition": current})
+    told = {"cluster": p.cluster_name, "taskDefinition": current, **tags.found(p, service.get("tags"))}
+    return Document(found | told | added({"enableExecuteCommand": True} if service.get("enableExecuteCommand") else {}))
 
 
 def _compare(p: Params, found: Document | None) -> Report:
@@ -166,13 +167,12 @@ def _compare(p: Params, found: Document | None) -> Report:
     """
     wanted = want_service(p)
     if found is not None:
-        if rollout.within(p, found["desiredCount"]):
-            wanted["desiredCount"] = found["desiredCount"]
+        wanted["desiredCount"] = rollout.nearest(p, found["desiredCount"])
         untold = [key for key in _UNTOLD if key not in found]
         if "deploymentConfiguration" in untold:
             untold += ["capacityProviderStrategy", "placementStrategy"]
         wanted = Document({key: value for key, value in wanted.items() if key not in untold or key in found})
-    return compare(f"service {p.service_name}", wanted, found)
+    return compare(f"service {p.service_name}", wanted | tags.want(p), found)
 
 
 def _check_running(report: Report, p: Params, service: dict) -> Report:
@@ -209,21 +209,17 @@ def _check_users(report: Report, p: Params, service: dict, version: str | None) 
     """A task reads the htpasswd lines once, when it starts: new lines need a new deployment."""
     if p.htpasswd != "init-container":
         return report
-    started_with = _tags(service).get(p.htpasswd_tag)
+    started_with = tags.read(service.get("tags")).get(p.htpasswd_tag)
     ok = version is not None and started_with == version
     return report.check("users", ok, "the current version", "the current version" if ok else "an older version")
-
-
-def _tags(service: dict) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in service.get("tags", [])}
 
 
 def _tag(aws: AWS, p: Params, version: str | None) -> None:
     """After the wait: a run that was killed before it deploys once more, and never too seldom."""
     service = rollout.describe(aws, p)
-    if version and _tags(service).get(p.htpasswd_tag) != version:
-        tags = [{"key": p.htpasswd_tag, "value": version}]
-        aws.ecs.tag_resource(resourceArn=service["serviceArn"], tags=tags)
+    wanted, seen = p.extra_tags | ({p.htpasswd_tag: version} if version else {}), tags.read(service.get("tags"))
+    if lacking := {key: value for key, value in wanted.items() if seen.get(key) != value}:
+        aws.ecs.tag_resource(resourceArn=service["serviceArn"], tags=tags.small_pairs(lacking))
 
 
 def _require_nodes(aws: AWS, p: Params) -> None:
@@ -273,9 +269,9 @@ def _create(aws: AWS, p: Params, newest: str, former: dict | None, version: str 
     for the same service only with the same request."""
     seed = f"{p.name} {newest} {version or ''} {former['createdAt'] if former and 'createdAt' in former else ''}"
     token = hashlib.sha256(seed.encode()).hexdigest()[:32]
-    tags = p.tags | ({p.htpasswd_tag: version} if version else {})
+    given = p.tags | ({p.htpasswd_tag: version} if version else {})
     request = want_service(p) | {"taskDefinition": newest, "clientToken": token}
-    request["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
+    request["tags"] = tags.small_pairs(given)
 
     def create():
         try:
@@ -303,8 +299,10 @@ def _update(aws: AWS, p: Params, newest: str, service: dict, report: Report) -> 
     kept |= set() if "capacityProviderStrategy" in wrong else {"capacityProviderStrategy"}
     kept |= set() if "desiredCount" in wrong else {"desiredCount"}
     wanted = {key: value for key, value in want_service(p).items() if key not in kept}
-    if p.scales and "desiredCount" in wrong:
-        wanted["desiredCount"] = p.replicas if service["desiredCount"] < p.replicas else p.max_replicas
+    if "desiredCount" in wrong:
+        wanted["desiredCount"] = rollout.nearest(p, service["desiredCount"])
+    if "Added.enableExecuteCommand" in wrong:
+        wanted["enableExecuteCommand"] = False
     force = bool(wrong & {"deployment", "users", "capacityProviderStrategy"})
     wanted |= {"service": p.service_name, "taskDefinition": newest} | ({"forceNewDeployment": True} if force else {})
     aws.ecs.update_service(**wanted)

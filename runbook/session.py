@@ -133,6 +133,7 @@ class AWS:
     def _begin(self) -> None:
         if self._first is None:
             return
+        _refuse_debug()
         try:
             sts = self._session.client("sts", **(self._options | {"config": self._first}))
             self.__dict__["account"] = sts.get_caller_identity()["Account"]

@@ -1,6 +1,6 @@
 """The target group of the application balancer: what a healthy registry answers, and how one may leave."""
 
-from . import vpc
+from . import tags, vpc
 from .errors import AwsError, NotOurs, StepFailed
 from .params import Params
 from .session import AWS
@@ -37,6 +37,7 @@ def want(p: Params) -> dict:
             # In turn, so that the pieces of one upload meet every registry: what does not bear that shows at once.
             "load_balancing.algorithm.type": "round_robin",
         },
+        **tags.want(p),
     }
 
 
@@ -49,12 +50,13 @@ def describe(aws: AWS, p: Params) -> dict | None:
     if not found or not found["TargetGroups"]:
         return None
     group = found["TargetGroups"][0]
-    tags = aws.elbv2.find("describe_tags", _ABSENT, ResourceArns=[group["TargetGroupArn"]])
-    if tags is None:
+    told = aws.elbv2.find("describe_tags", _ABSENT, ResourceArns=[group["TargetGroupArn"]])
+    if told is None:
         return None
-    if {"Key": "runbook:deployment", "Value": p.name} not in tags["TagDescriptions"][0]["Tags"]:
+    seen = told["TagDescriptions"][0]["Tags"]
+    if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(f"target group {p.target_group_name}", p)
-    return group
+    return group | {"Tags": seen}
 
 
 def find(aws: AWS, p: Params) -> dict | None:
@@ -71,6 +73,7 @@ def find(aws: AWS, p: Params) -> dict | None:
         "Vpc": "that of the nodes" if group["VpcId"] == vpc.vpc_id(aws, p) else "another VPC",
         "HealthCheck": {key: group.get(key) for key in want(p)["HealthCheck"]},
         "Attributes": {each["Key"]: each["Value"] for each in attributes},
+        **tags.found(p, group["Tags"]),
     }
 
 
@@ -84,7 +87,7 @@ def ensure(aws: AWS, p: Params) -> None:
             Port=wanted["Port"],
             VpcId=vpc.vpc_id(aws, p),
             TargetType=wanted["TargetType"],
-            Tags=_tags(p),
+            Tags=tags.pairs(p.tags),
             **wanted["HealthCheck"],
         )
     found = wait(f"target group {p.target_group_name}", lambda: _made(aws, p), timeout=120, every=2)
@@ -95,6 +98,8 @@ def ensure(aws: AWS, p: Params) -> None:
                 f"target group {p.target_group_name}: {key} is {seen[key]} instead of {wanted[key]}, which cannot be "
                 "changed; destroy the load balancer and run this again"
             )
+    if tags.differ(p, seen):
+        aws.elbv2.add_tags(ResourceArns=[found["TargetGroupArn"]], Tags=tags.pairs(p.extra_tags))
     if seen["HealthCheck"] != wanted["HealthCheck"]:
         aws.elbv2.modify_target_group(**arn, **wanted["HealthCheck"])
     if differing := _differing(wanted["Attributes"], seen["Attributes"]):
@@ -113,10 +118,6 @@ def destroy(aws: AWS, p: Params) -> bool:
 def _made(aws: AWS, p: Params) -> tuple[dict | None, str]:
     group = describe(aws, p)
     return group, "made" if group else "not to be seen yet"
-
-
-def _tags(p: Params) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in p.tags.items()]
 
 
 def _differing(wanted: dict[str, str], found: dict[str, str]) -> list[dict[str, str]]:

@@ -33,7 +33,8 @@ def find_targets(aws: AWS, p: Params) -> Document | None:
 
 @lease.exclusive
 def ensure_targets(aws: AWS, p: Params) -> Changes:
-    """Attach the target group to the service, and wait until as many targets as `replicas` are healthy.
+    """Attach the target group to the service, take targets out that are none of its tasks, and wait until as many as
+    `replicas` are healthy.
 
     The service is made without one, as ECS takes no target group to which no listener leads. StepFailed when the
     service, the group or its listener is missing, or when the tasks do not become healthy.
@@ -57,6 +58,11 @@ def ensure_targets(aws: AWS, p: Params) -> Changes:
     if found is None or found[_PERIOD] != _GRACE:
         wait.wait(_title(p), lambda: _updated(aws, p, **{_PERIOD: _GRACE}), timeout=120, every=3)
     rollout.wait_until_steady(aws, p, service["taskDefinition"], former=former)
+    if strange := _strange(aws, p):
+        targets = [{"Id": instance, "Port": port} for instance, port in sorted(strange)]
+        which = {"TargetGroupArn": group["TargetGroupArn"], "Targets": targets}
+        aws.elbv2.find("deregister_targets", {"InvalidTarget"}, **which)  # its instance may be gone by now
+        report = _check_strange(report, strange)
     wait.wait(_title(p), lambda: _healthy(aws, p), timeout=_HEALTHY_WITHIN, every=2)
     return report.changes.done
 
@@ -71,8 +77,7 @@ def verify_targets(aws: AWS, p: Params) -> Report:
     targets = target_health.health(aws, p)
     wanted, ok = f"at least {p.replicas}", target_health.count(targets, "healthy") >= p.replicas
     report = report.check("healthy targets", ok, wanted, wanted if ok else target_health.words(p, targets))
-    strange = len(_ports(targets) - _ports_of_tasks(aws, p))
-    return report.check("targets of others", not strange, "none", str(strange or "none"))
+    return _check_strange(report, _strange(aws, p))
 
 
 @lease.exclusive
@@ -139,6 +144,16 @@ def _healthy(aws: AWS, p: Params) -> tuple[bool | None, str]:
 def _gone(aws: AWS, p: Params) -> tuple[bool | None, str]:
     targets = target_health.health(aws, p)
     return (None if targets else True), f"{len(targets)} targets left, {target_health.count(targets, 'draining')} drain"
+
+
+def _strange(aws: AWS, p: Params) -> set[tuple[str, int]]:
+    """Targets that are none of the service's tasks. The targets are read first: ECS registers a task that it shows."""
+    targets = _ports(target_health.health(aws, p))
+    return targets - _ports_of_tasks(aws, p)
+
+
+def _check_strange(report: Report, strange: set) -> Report:
+    return report.check("targets of others", not strange, "none", str(len(strange) or "none"))
 
 
 def _ports(targets: list[dict]) -> set[tuple[str, int]]:

@@ -5,13 +5,22 @@ ECS takes ARNs and host names; `want_task` has words for them. Here one is put f
 
 import re
 
-from . import config, elasticache, lease, revisions, roles, wait
+from . import config, elasticache, lease, revisions, roles, tags, wait
 from .errors import AwsError, StepFailed
 from .log_group import destroy_log_group, ensure_log_group, find_log_group, want_log_group
 from .params import Params
 from .report import Changes, Document, Report, compare, destroyed
 from .secret import generate
-from .secretsmanager import destroy_secret, ensure_empty, find_secret, write_secret
+from .secretsmanager import (
+    bring_back,
+    destroy_secret,
+    ensure_empty,
+    find_secret,
+    find_tags,
+    mend_tags,
+    want_tags,
+    write_secret,
+)
 from .session import AWS
 from .task_definition import compare_task, secret_names, want_task
 
@@ -50,7 +59,7 @@ def find_task(aws: AWS, p: Params) -> Document | None:
         return None
     arns, cache = _secret_arns(aws, p), _cache(aws, p)
     words = {arn: word for word, arn in arns.items()}
-    found = {key: active[0].get(key) for key in want_task(p)}
+    found = {key: active[0].get(key) for key in want_task(p)} | tags.found(p, active[0]["tags"])
     if "taskRoleArn" in active[0]:
         found["taskRoleArn"] = active[0]["taskRoleArn"]
     for role in found.keys() & {"executionRoleArn", "taskRoleArn"}:
@@ -73,8 +82,12 @@ def ensure_task(aws: AWS, p: Params) -> Changes:
         done += _ensure_htpasswd_secret(aws, p)
     done += roles.ensure_role(aws, p, want_execution_role(p, aws.account))
     done += ensure_log_group(aws, p)
+    mend_tags(aws, p, _secrets(p))
     report = compare_task(p, find_task(aws, p))
-    if not report:
+    wrong = {check.name.partition(".")[0] for check in report.checks if not check.ok}
+    if wrong == {"Tags"}:
+        aws.ecs.tag_resource(resourceArn=revisions.newest(aws, p), tags=tags.small_pairs(p.extra_tags))
+    elif wrong:
         _register(aws, p)
     report = _no_surplus(aws, p, report)
     revisions.retire(aws, p)
@@ -95,13 +108,15 @@ def verify_task(aws: AWS, p: Params) -> Report:
         report = _no_surplus(aws, p, report)
     wanted = {
         "http secret": {"Name": p.http_secret},
-        "execution role": want_execution_role(p, aws.account),
+        "execution role": want_execution_role(p, aws.account) | tags.want(p),
         "log group": want_log_group(p),
+        **want_tags(p, _secrets(p)),
     }
     parts = {
         "http secret": find_secret(aws, p, p.http_secret),
         "execution role": roles.find_role(aws, p, p.execution_role),
         "log group": find_log_group(aws, p),
+        **find_tags(aws, p, _secrets(p)),
     }
     if p.htpasswd == "init-container":
         wanted["htpasswd secret"] = {"Name": p.htpasswd_secret}
@@ -126,6 +141,11 @@ def _none(report: Report, title: str, names: list[str]) -> Report:
 def _no_surplus(aws: AWS, p: Params, report: Report) -> Report:
     count = len(revisions.surplus(aws, p))
     return report.check("surplus ACTIVE revisions", count == 0, "0", str(count))
+
+
+def _secrets(p: Params) -> list[str]:
+    """Those that this step makes."""
+    return [p.http_secret, *([p.htpasswd_secret] if p.htpasswd == "init-container" else [])]
 
 
 def _require(aws: AWS, p: Params) -> None:
@@ -197,7 +217,7 @@ def _register(aws: AWS, p: Params) -> None:
             pair["value"] = pair["value"].replace(config.cache_word(p), cache)
     for role in task.keys() & {"executionRoleArn", "taskRoleArn"}:
         task[role] = roles.find_role(aws, p, task[role])["Arn"]
-    task["tags"] = [{"key": key, "value": value} for key, value in p.tags.items()]
+    task["tags"] = tags.small_pairs(p.tags)
     wait.wait(f"task definition {p.family}", lambda: _registered(aws, task), timeout=60, every=2)
 
 
@@ -216,7 +236,8 @@ def _registered(aws: AWS, task: dict) -> tuple[bool | None, str]:
 def _ensure_http_secret(aws: AWS, p: Params) -> Changes:
     """Never made anew: an upload that one registry began could not go on at another one."""
     found = find_secret(aws, p, p.http_secret)
-    if found is None or found["VersionId"] is None:
+    there = found or bring_back(aws, p, p.http_secret)
+    if there is None or there["VersionId"] is None:
         write_secret(aws, p, p.http_secret, generate(), f"http.secret of the registries of deployment {p.name}")
     return compare(f"secret {p.http_secret}", {"Name": p.http_secret}, found).changes.done
 

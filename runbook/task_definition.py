@@ -1,8 +1,8 @@
 """The task definition that is wanted, from the params alone, and how one that is there compares to it."""
 
-from . import config
+from . import config, tags
 from .params import Params
-from .report import Document, Report, compare
+from .report import Document, Report, added, compare
 
 # Only this container gets the secret: what is in a container's environment, its every process can read.
 _WRITE_HTPASSWD = f"set -eu; umask 022; printf '%s\\n' \"$HTPASSWD\" > {config.HTPASSWD_PATH}"
@@ -34,7 +34,7 @@ def compare_task(p: Params, found: Document | None) -> Report:
 
     A container that only one side has is one difference.
     """
-    title, wanted = f"task definition {p.family}", _by_name(want_task(p))
+    title, wanted = f"task definition {p.family}", _by_name(want_task(p)) | tags.want(p)
     if found is None:
         return compare(title, wanted, None)
     seen = _by_name(found)
@@ -42,8 +42,10 @@ def compare_task(p: Params, found: Document | None) -> Report:
         for kind in ("environment", "secrets"):
             own = wanted["container"][name][kind]
             own |= {variable: None for variable in seen["container"][name][kind] if variable not in own}
-    for container in seen["container"].values():
+    for name, container in seen["container"].items():
         container.setdefault("privileged", False)  # what it is unless somebody says otherwise
+        unwanted = {key: value for key, value in container.items() if key not in wanted["container"].get(name, {})}
+        container |= added({key: value for key, value in unwanted.items() if value})
     for name in wanted["container"].keys() ^ seen["container"].keys():
         for task in (wanted, seen):
             task["container"][name] = "there" if name in task["container"] else None

@@ -30,6 +30,7 @@ LEFT_OUT = {  # class of moto → its attributes
     "Group": {"mark"},
     "IAMBackend": {"aws_managed_policies"},  # a second list of managed_policies
     "Key": {"key_material"},  # of KMS: random bytes
+    "Cluster": {"running_tasks_count", "pending_tasks_count"},  # moto's sums; the tasks themselves are listed
     "Service": {"events"},  # ECS's words on what it did
 }
 GONE = {  # class of moto → whether AWS only still shows it for a while, as a record of what was

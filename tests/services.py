@@ -89,7 +89,7 @@ class Scheduler:
         return task
 
     def _register(self, one, running):
-        """The target group has the running tasks, each with a port of its own, and no others."""
+        """The target group has the running tasks, each with a port of its own, and whatever others registered."""
         wanted = {}
         for number, task in enumerate(running):
             port = 32768 + number
@@ -100,7 +100,8 @@ class Scheduler:
             attached = [each["targetGroupArn"] for each in one.load_balancers]
             mine = getattr(one, "group", None) == group.arn
             if group.arn in attached:
-                group.targets, one.group = wanted, group.arn
+                others = {key: each for key, each in group.targets.items() if key not in getattr(one, "registered", ())}
+                group.targets, one.group, one.registered = others | wanted, group.arn, set(wanted)
             elif mine:
                 group.targets = {}
 

@@ -62,7 +62,7 @@ def written(aws):
 
 @pytest.mark.pure
 def test_want():
-    wanted = alarms.want_alarms(params(alarms_to=TOPIC))
+    wanted = alarms.want_alarms(params(alarms_to=TOPIC, extra_tags={}))
     assert sorted(wanted) == NAMES
     assert wanted["registry-unhealthy-targets"] == {
         "Namespace": "AWS/ApplicationELB",

@@ -73,7 +73,9 @@ def changed(aws):
 
 @pytest.mark.pure
 def test_want():
-    wanted = balancer.want_balancer(params(idle_timeout=900, deletion_protection=True, deregistration_delay=60))
+    wanted = balancer.want_balancer(
+        params(idle_timeout=900, deletion_protection=True, deregistration_delay=60, extra_tags={})
+    )
     assert wanted == {
         "LoadBalancerName": "registry-alb",
         "Type": "application",

@@ -91,7 +91,7 @@ def left(aws):
 
 @pytest.mark.pure
 def test_want():
-    assert cache.want_cache(params(cache_node_type="cache.t4g.small")) == {
+    assert cache.want_cache(params(cache_node_type="cache.t4g.small", extra_tags={})) == {
         "ReplicationGroupId": "registry-cache",
         "Engine": "valkey",
         "EngineVersion": "8",
@@ -214,14 +214,28 @@ def test_what_cannot_be_changed_is_replaced(ready):
     assert cache.verify_cache(ready, p).require()
 
 
-def test_other_subnets_are_told_and_the_cache_replaced(ready, p, monkeypatch):
+def test_other_subnets_are_told_and_changed_in_place(ready, p, monkeypatch):
     zones = vpc.node_subnets(ready, p)
     with monkeypatch.context() as patch:
         patch.setattr(vpc, "node_subnets", lambda aws, p: dict(list(zones.items())[:1]))
         cache.ensure_cache(ready, p)
     assert "Subnets: wanted those of the nodes, found other subnets" in cache.verify_cache(ready, p).failures()
+    writes = changed(ready)
     cache.ensure_cache(ready, p)
     assert cache.verify_cache(ready, p).require()
+    assert writes == ["ModifyCacheSubnetGroup"]
+
+
+def test_a_cache_that_stands_in_a_subnet_of_others_is_replaced(ready, p, monkeypatch):
+    zones = list(vpc.node_subnets(ready, p).items())
+    with monkeypatch.context() as patch:
+        patch.setattr(vpc, "node_subnets", lambda aws, p: dict(zones[:1]))
+        cache.ensure_cache(ready, p)
+    made = inside.groups(p.region)[0].created
+    monkeypatch.setattr(vpc, "node_subnets", lambda aws, p: dict(zones[1:]))
+    cache.ensure_cache(ready, p)
+    assert cache.verify_cache(ready, p).require()
+    assert inside.groups(p.region)[0].created > made
 
 
 def test_one_that_is_being_made_is_waited_for_and_not_made_twice(ready, p, monkeypatch, caches):

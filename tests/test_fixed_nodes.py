@@ -344,7 +344,8 @@ def test_drift_of_the_role_and_the_profile(ready, p):
     ready.iam.delete_role_policy(RoleName="registry-node", PolicyName=roles.INLINE)
     ready.iam.remove_role_from_instance_profile(InstanceProfileName="registry-node", RoleName="registry-node")
     report = nodes.verify_nodes(ready, p)
-    assert failed(report) == ["IAM role registry-node", "instance profile registry-node"]
+    parts = [f"IAM role registry-node InlinePolicy.{part}" for part in ("Version", "Statement")]
+    assert failed(report) == [*parts, "instance profile registry-node"]
     assert "InlinePolicy.Statement" in report.failures()
     nodes.ensure_nodes(ready, p)
     assert nodes.verify_nodes(ready, p).require()

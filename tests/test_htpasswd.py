@@ -447,8 +447,8 @@ def test_an_empty_secret_goes_with_the_users(aws, p):
 
 def test_the_blogs_users_stay_when_an_init_container_takes_over(aws, p, nodes):
     htpasswd.ensure_users(aws, p)
-    htpasswd.verify_users(aws, careful()).require()
-    assert not htpasswd.ensure_users(aws.read_only(), careful())
+    htpasswd.verify_users(aws, careful(extra_tags={})).require()
+    assert not htpasswd.ensure_users(aws.read_only(), careful(extra_tags={}))
 
 
 @pytest.mark.pure

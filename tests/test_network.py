@@ -47,7 +47,7 @@ def test_networks_of_the_params(p):
 @pytest.mark.pure
 def test_dynamic_ports_and_a_cache(scaling):
     """The registry's debug port is in no rule: it has no port of the host, and the cache no way out."""
-    assert network.want_groups(scaling) == {
+    assert network.want_groups(scaling.model_copy(update={"extra_tags": {}})) == {
         "registry-alb": {
             "ingress": ["tcp 443 from 0.0.0.0/0 (docker clients)", "tcp 80 from 0.0.0.0/0 (redirected to 443)"],
             "egress": ["tcp 32768-65535 to registry-asg (to the registry)"],

@@ -1,7 +1,7 @@
 import pytest
 
 from runbook.errors import VerificationFailed
-from runbook.report import Changes, Document, Report, Text, compare, destroyed, kept
+from runbook.report import Changes, Document, Report, Text, added, compare, destroyed, kept
 
 pytestmark = pytest.mark.pure
 
@@ -36,6 +36,16 @@ def test_each_difference_is_named_once_and_alone():
 def test_none_wanted_and_a_missing_parent_are_compared():
     assert not compare("x", {"Policy": None}, {"Policy": "open"})
     assert not compare("x", {"A": {"B": 1}}, {"A": None})
+
+
+def test_what_somebody_added_is_a_difference_wherever_it_stands():
+    found = {**WANTED, "Listeners": {"443": added({"rule": "there"})}, **added({"policy": "there"})}
+    wrong = [str(check) for check in compare("bucket x", WANTED, found).checks if not check.ok]
+    assert wrong == [
+        "Listeners.443.Added.rule: wanted absent, found there",
+        "Added.policy: wanted absent, found there",
+    ]
+    assert added({}) == {} and compare("bucket x", WANTED, {**WANTED, **added({})})
 
 
 def test_one_wrong_part_makes_the_sum_wrong():

@@ -8,6 +8,7 @@ from services import Scheduler, balanced, keep_all, prepare, production
 
 from runbook import scaling, service, wait
 from runbook.errors import NotOurs, StepFailed
+from runbook.local.inside import scaling as inside_scaling
 
 pytestmark = pytest.mark.moto
 
@@ -18,7 +19,8 @@ def p():
 
 
 @pytest.fixture
-def scheduler(p, monkeypatch):
+def scheduler(p, account, monkeypatch):
+    inside_scaling.install()
     keep_all(monkeypatch)
     made = Scheduler(p.region)
     monkeypatch.setattr(wait, "time", types.SimpleNamespace(sleep=made.sleep, monotonic=time.monotonic))

@@ -67,6 +67,7 @@ def newest(aws):
 @pytest.mark.pure
 def test_want_nodes(p):
     wanted = nodes.want_nodes(p)
+    own = {"Tags": {"team": "platform"}}  # of the template and of the provider themselves
     tags = {"Name": NAME, "runbook:deployment": "registry", "team": "platform"}
     assert wanted["launch template"] | {"user data": "…"} == {
         "image": "resolve:ssm:/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id",
@@ -79,6 +80,7 @@ def test_want_nodes(p):
         "key pair": "none",
         "detailed monitoring": "off",
         "tags": {"instance": tags, "volume": tags},
+        **own,
     }
     assert wanted["group"] == {
         "size": "2 to 4",
@@ -95,6 +97,7 @@ def test_want_nodes(p):
         "managed draining": "enabled",
         "of the cluster": [PROVIDER],
         "default strategy": [PROVIDER],
+        **own,
     }
 
 
@@ -301,7 +304,7 @@ def _profile(aws):
             ["PutClusterCapacityProviders"],
         ),
         (_no_strategy, ["capacity provider.default strategy"], ["PutClusterCapacityProviders"]),
-        (_role, [f"IAM role {NAME}"], ["AttachRolePolicy"]),
+        (_role, [f"IAM role {NAME} ManagedPolicies"], ["AttachRolePolicy"]),
         (_profile, [f"instance profile {NAME}"], ["AddRoleToInstanceProfile"]),
     ],
 )

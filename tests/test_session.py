@@ -58,6 +58,7 @@ PASSWORD = "correct horse battery"
 
 def answer(aws, error):
     """From here on AWS answers each call with this error; gives the requests that were sent."""
+    aws.begin()
     sent = []
 
     def send(request, **_):

@@ -209,11 +209,11 @@ def test_a_run_that_does_not_complete_what_it_finds_is_told(account, dead, monke
 
 
 def test_a_run_that_was_killed_at_some_writes_is_completed_by_the_next(sweep, figure):
-    every = 45
+    every = 80
     at = itertools.count(random.randrange(every))
     swept = sweep(lambda: next(at) % every == 0, lambda: random.choice((0, 0, random.randrange(1, 30))))
     assert not swept.wrong
-    assert len(swept.killed) >= 3
+    assert len(swept.killed) >= 2
     figure("points killed, a sample", len(swept.killed))
 
 

@@ -52,7 +52,7 @@ def inside(definition):
 
 
 def test_a_container_that_only_one_side_has_is_one_difference(p):
-    scaled = production(image="registry:2.8.3", credentials="access-key")
+    scaled = production(image="registry:2.8.3", credentials="access-key", extra_tags={})
     wanted, without = task_definition.want_task(scaled), task_definition.want_task(scaled)
     [init] = [each for each in without["containerDefinitions"] if each["name"] == "htpasswd"]
     without["containerDefinitions"].remove(init)
@@ -192,7 +192,7 @@ def test_an_init_container_goes_with_fixed_nodes_too(p):
 
 
 def test_defaults_that_ecs_leaves_out_are_no_difference():
-    p = production()
+    p = production(extra_tags={})
     found = copy.deepcopy(task_definition.want_task(p))
     registry, init = found["containerDefinitions"]
     del init["mountPoints"][0]["readOnly"], registry["privileged"], registry["links"]

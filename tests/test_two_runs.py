@@ -1,5 +1,6 @@
 """Runs on one deployment at the same time leave one of everything: on the embedded cloud."""
 
+import interleaving
 import pytest
 import runs
 from account import dump
@@ -27,7 +28,7 @@ def numbered(account):
 def leave_one_of_everything(aws, p, number, at_once, figure):
     empty = dump(aws)
     variants = [p, *(p.model_copy(update={"idle_timeout": seconds}) for seconds in (200, 400))]
-    killed, errors = runs.interleaved(variants, number, at_once)
+    killed, errors = interleaving.interleaved(variants, number, at_once)
     assert not errors
     for step in plan.STEPS:
         step.ensure(aws, p)

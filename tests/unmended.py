@@ -10,6 +10,7 @@ from moto.autoscaling.responses import AutoScalingResponse
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.responses import BaseResponse
 from moto.ec2.models import EC2Backend
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.ecs.responses import EC2ContainerServiceResponse
@@ -56,6 +57,7 @@ MENDED = (
     IamResponse,
     InstanceResponse,
     InstanceState,
+    LaunchTemplate,
     LoadBalancer,
     Route53,
 )

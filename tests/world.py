@@ -8,13 +8,15 @@ from types import SimpleNamespace
 import agents
 import services
 from moto import mock_aws
+from moto.ecs.models import EC2ContainerServiceBackend
 from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.elbv2.models import ELBv2Backend
 from test_htpasswd import Nodes
 from test_imported_certificate import write
 
 import runbook
 from runbook import former, lease, plan, wait
-from runbook.local.inside import acm, ecs_capacity, elasticache, elasticache_api, elb
+from runbook.local.inside import acm, ec2, ecs_capacity, elasticache, elasticache_api, elb, elbv2_api, metadata, scaling
 
 QUICK = {"bcrypt_cost": 5}
 
@@ -33,10 +35,13 @@ def production(**changes):
 
 def install(monkeypatch, region):
     """moto mended as in the embedded cloud, and a round of what AWS does on its own at each sleep of a wait."""
-    for mending in (acm, elb, elasticache_api):
+    for mending in (acm, ec2, elb, elasticache_api, metadata, scaling):
         mending.install()
     described = ecs_capacity._describe_capacity_providers
     monkeypatch.setattr(EC2ContainerServiceResponse, "describe_capacity_providers", described)
+    updated = ecs_capacity._update_capacity_provider
+    monkeypatch.setattr(EC2ContainerServiceBackend, "update_capacity_provider", updated)
+    monkeypatch.setattr(ELBv2Backend, "modify_listener", elbv2_api._switched(ELBv2Backend.modify_listener))
     monkeypatch.setattr(elb, "REGISTERING", elb.IN_SERVICE)
     monkeypatch.setattr("moto.settings.ACM_VALIDATION_WAIT", -1)
     minutes = itertools.count(0, 60)

@@ -278,3 +278,21 @@ def test_what_is_refused_of_parameter_and_subnet_groups(cloud):
     }
     refused("InvalidSubnet", client.create_cache_subnet_group, **subnets)
     refused("CacheSubnetGroupNotFoundFault", client.delete_cache_subnet_group, CacheSubnetGroupName="absent")
+
+
+def test_the_subnets_of_a_group_change_save_for_the_one_that_is_used(cloud, network, make):
+    client, name = cloud.client("elasticache"), network[0]
+    make()
+    (found,) = client.describe_cache_subnet_groups(CacheSubnetGroupName=name)["CacheSubnetGroups"]
+    used, *others = [each["SubnetIdentifier"] for each in found["Subnets"]]
+    refused("SubnetInUse", client.modify_cache_subnet_group, CacheSubnetGroupName=name, SubnetIds=others)
+    for wanted in ([used], [used, *others]):
+        client.modify_cache_subnet_group(CacheSubnetGroupName=name, SubnetIds=wanted)
+        (found,) = client.describe_cache_subnet_groups(CacheSubnetGroupName=name)["CacheSubnetGroups"]
+        assert sorted(each["SubnetIdentifier"] for each in found["Subnets"]) == sorted(wanted)
+    refused(
+        "CacheSubnetGroupNotFoundFault",
+        client.modify_cache_subnet_group,
+        CacheSubnetGroupName="absent",
+        SubnetIds=[used],
+    )

@@ -9,6 +9,7 @@ from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance as MotoInstance
+from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ecs.models import ContainerInstance, ecs_backends
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -32,9 +33,10 @@ class Instance:
 
 
 def install() -> None:
-    """Let no instance be seen before it is complete; a second call changes nothing."""
+    """Let no instance be seen before it is complete, and a template's tags change; a second call changes nothing."""
     if not hasattr(InstanceResponse.run_instances, "__wrapped__"):
         InstanceResponse.run_instances = _whole(InstanceResponse.run_instances)
+        LaunchTemplate.tags = property(lambda template: template.get_tags(), lambda template, tags: None)
 
 
 def _whole(plain):

@@ -23,6 +23,7 @@ def install() -> None:
     for function in (
         *(_create_replication_group, _describe_replication_groups, _modify_replication_group),
         *(_delete_replication_group, _describe_cache_clusters, _delete_cache_subnet_group),
+        _modify_cache_subnet_group,
         *(_create_cache_parameter_group, _describe_cache_parameter_groups, _modify_cache_parameter_group),
         *(_delete_cache_parameter_group, _describe_cache_parameters),
     ):
@@ -229,6 +230,31 @@ def _delete_cache_subnet_group(self: Response) -> ActionResult:
         raise Refused("CacheSubnetGroupInUse", f"Cache subnet group {name} is currently in use by a cache cluster.")
     backend.tagging_service.delete_all_tags_for_resource(backend.cache_subnet_groups.pop(name).arn)
     return EmptyResult()
+
+
+def _modify_cache_subnet_group(self: Response) -> ActionResult:
+    """moto lacks it. A cache's node stands in the first of the subnets, which cannot go then."""
+    backend, name, wanted = (
+        self.elasticache_backend,
+        self._get_param("CacheSubnetGroupName"),
+        self._get_param("SubnetIds"),
+    )
+    if name not in backend.cache_subnet_groups:
+        raise Refused("CacheSubnetGroupNotFoundFault", f"Cache Subnet Group {name} does not exist.")
+    group = backend.cache_subnet_groups[name]
+    used = any(cache.subnet_group == name for cache in backend.replication_groups.values())
+    if used and group.subnet_ids[0] not in wanted:
+        raise Refused("SubnetInUse", f"The subnet ID {group.subnet_ids[0]} is in use.")
+    by_id = {subnet["subnet_identifier"]: subnet for subnet in group.subnets}
+    found = ec2_backends[ACCOUNT][self.region].describe_subnets(wanted)
+    group.subnets = [by_id.get(subnet.id) or _subnet(subnet) for subnet in found]
+    group.subnet_ids = sorted(wanted, key=lambda each: each != group.subnet_ids[0])
+    return ActionResult({"CacheSubnetGroup": group})
+
+
+def _subnet(subnet) -> dict:
+    zone = {"subnet_availability_zone": subnet.availability_zone, "supported_network_types": ["ipv4"]}
+    return {"subnet_identifier": subnet.id, **zone}
 
 
 def _tags_when_available(name: str):
