@@ -117,7 +117,7 @@ def _groups(p):
     ids = {p.balancer_group: "BalancerGroup", p.node_group: "NodeGroup", p.cache_name: "CacheGroup"}
     found = {}
     for name, ways in wanted.items():
-        rules = {way: [_rule(way, rule, ids) for rule in texts] for way, texts in ways.items()}
+        rules = {way: [_rule(way, rule, ids) for rule in ways[way]] for way in _DIRECTIONS}
         inline = {_DIRECTIONS[way][0]: [each for each in rules[way] if "CidrIp" in each] for way in rules}
         properties = {"GroupName": name, "GroupDescription": name, "VpcId": _VPC, "Tags": _tags(p)}
         found[ids[name]] = _of("EC2::SecurityGroup", properties | {key: each for key, each in inline.items() if each})
@@ -365,5 +365,7 @@ def _alarms(p):
     found = {}
     for number, (name, alarm) in enumerate(alarms.want_alarms(p).items()):
         dimensions = [{"Name": key, "Value": names[value]} for key, value in alarm["Dimensions"].items()]
-        found[f"Alarm{number}"] = _of("CloudWatch::Alarm", alarm | {"AlarmName": name, "Dimensions": dimensions})
+        found[f"Alarm{number}"] = _of(
+            "CloudWatch::Alarm", alarm | {"AlarmName": name, "Dimensions": dimensions, "Tags": _tags(p)}
+        )
     return found
