@@ -23,6 +23,15 @@ test: $(VENV)/.ready lint ## all the tests
 reliability: $(VENV)/.ready ## the long tests, whose figures docs/reliability.md has; hours
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long --timeout 0
 
+scan: $(VENV)/.ready .scan/checkov/.ready .scan/parliament/.ready .scan/prowler/.ready ## what security scanners find
+	@$(VENV)/bin/python -m pytest -n 0 -m 'long or not long' tests/scan
+
+# Each in a venv of its own: they pin what the runbook pins otherwise.
+.scan/%/.ready: tests/scan/%.txt
+	@$(or $(PYTHON),python3) -m venv --clear .scan/$*
+	@.scan/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
 lint: $(VENV)/.ready
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
 
@@ -35,9 +44,14 @@ lock: ## renew requirements.lock: the newest packages that pyproject.toml allows
 		$(or $(PYTHON),python3) -m venv "$$tool" && "$$tool/bin/pip" install --quiet --disable-pip-version-check uv && \
 		"$$tool/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --custom-compile-command 'make lock' --all-extras --group build \
-			--output-file requirements.lock pyproject.toml
+			--output-file requirements.lock pyproject.toml && \
+		for scanner in checkov parliament prowler; do \
+			"$$tool/bin/uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
+				--custom-compile-command 'make lock' --output-file tests/scan/$$scanner.txt tests/scan/$$scanner.in \
+				|| exit; \
+		done
 
 $(VENV)/.ready: pyproject.toml requirements.lock setup.sh
 	@./setup.sh $(VENV)
 
-.PHONY: help run down lab test reliability lint notebooks lock
+.PHONY: help run down lab test reliability scan lint notebooks lock

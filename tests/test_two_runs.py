@@ -2,6 +2,7 @@
 
 import interleaving
 import pytest
+import runs
 from account import dump
 
 from runbook import load, plan

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import yaml
 
-LIST = Path(__file__).with_name("accepted.yml")
-KEYS = {"check", "resource", "reason"}
+_LIST = Path(__file__).with_name("accepted.yml")
+_SPEAKING = Path(__file__).with_name("speaking.txt")
 
 
-def entries(scanner):
-    """The list's entries for the scanner; `resource` is a pattern."""
-    return yaml.safe_load(LIST.read_text())[scanner] or []
+def entries(scanner, *, variant=None):
+    """The list's entries for the scanner; one that names a variant is for that alone."""
+    listed = yaml.safe_load(_LIST.read_text())[scanner]
+    return [entry for entry in listed if entry.get("variant", variant) == variant]
+
+
+def speaking(scanner):
+    """The checks that must have something to say: one that is silent has looked at nothing."""
+    pairs = (line.split() for line in _SPEAKING.read_text().splitlines())
+    return {check for name, check in pairs if name == scanner}
 
 
 def unlisted(found, listed):
@@ -21,12 +28,8 @@ def unlisted(found, listed):
 
 def idle(found, listed):
     """The entries that accept nothing: an exemption that is not needed any more."""
-    return [
-        f"{entry['check']} {entry['resource']}"
-        for entry in listed
-        if not any(_accepts(entry, each) for each in found)
-    ]
+    return [f"{e['check']} {e['resource']}" for e in listed if not any(_accepts(e, each) for each in found)]
 
 
 def _accepts(entry, finding):
-    return entry["check"] == finding.check and fnmatchcase(finding.resource, entry["resource"])
+    return fnmatchcase(finding.check, entry["check"]) and fnmatchcase(finding.resource, entry["resource"])

@@ -30,7 +30,8 @@ from runbook import (
 )
 
 ACCOUNT = "123456789012"
-_VPC, _ZONE, _SUBNETS = "vpc-0123456789abcdef0", "Z0123456789ABCDEFGHIJ", ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+_VPC, _ZONE = "vpc-0123456789abcdef0", "Z0123456789ABCDEFGHIJ"
+_SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 _DIRECTIONS = {
     "ingress": ("SecurityGroupIngress", "CidrIp", "SourceSecurityGroupId"),
     "egress": ("SecurityGroupEgress", "CidrIp", "DestinationSecurityGroupId"),
@@ -67,7 +68,6 @@ def _bucket(p):
         "PublicAccessBlockConfiguration": wanted["PublicAccessBlock"],
         "OwnershipControls": {"Rules": [{"ObjectOwnership": wanted["ObjectOwnership"]}]},
         "LifecycleConfiguration": {"Rules": [_lifecycle(rule) for rule in wanted["LifecycleRules"]]},
-        "VersioningConfiguration": {"Status": wanted["Versioning"]} if wanted.get("Versioning") else None,
         "Tags": _tags(p),
     }
     policy = {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": wanted["Policy"]}
@@ -78,13 +78,8 @@ def _bucket(p):
 
 
 def _lifecycle(rule):
-    rule = {"Id": rule["ID"], "Status": rule["Status"], "Prefix": rule["Filter"]["Prefix"]} | {
-        key: value for key, value in rule.items() if key not in ("ID", "Status", "Filter")
-    }
-    if "AbortIncompleteMultipartUpload" in rule:
-        days = rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
-        rule["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": days}
-    return rule
+    same = {key: value for key, value in rule.items() if key not in ("ID", "Filter")}
+    return {"Id": rule["ID"], "Prefix": rule["Filter"]["Prefix"], **same}
 
 
 def roles(p):
@@ -264,7 +259,11 @@ def _capitals(value, parent=""):
     """CloudFormation's spelling of ECS's words; the driver's own options keep theirs."""
     if isinstance(value, list):
         return [_capitals(each) for each in value]
-    if not isinstance(value, dict) or parent == "options" or any(key.startswith("Fn::") or key == "Ref" for key in value):
+    if (
+        not isinstance(value, dict)
+        or parent == "options"
+        or any(key.startswith("Fn::") or key == "Ref" for key in value)
+    ):
         return value
     return {key[0].upper() + key[1:]: _capitals(each, key) for key, each in value.items()}
 
@@ -298,8 +297,7 @@ def _service(p):
 
 def _balancer(p):
     wanted = application_balancer.want_balancer(p)
-    group = dict(wanted["TargetGroup"])
-    health, name = group["HealthCheck"], group["TargetGroupName"]
+    group = wanted["TargetGroup"]
     properties = {
         "Name": wanted["LoadBalancerName"],
         "Type": wanted["Type"],
@@ -310,16 +308,15 @@ def _balancer(p):
         "Tags": _tags(p),
     }
     targets = {
-        "Name": name,
+        "Name": group["TargetGroupName"],
         "VpcId": _VPC,
         "TargetGroupAttributes": _pairs(group["Attributes"]),
         "Tags": _tags(p),
         **{key: group[key] for key in ("TargetType", "Protocol", "Port")},
-        **{key: value for key, value in health.items() if key not in ("HealthCheckProtocol",)},
-        "HealthCheckProtocol": health["HealthCheckProtocol"],
+        **group["HealthCheck"],
     }
     key = certificate.want_certificate(p)
-    issued = {"DomainName": key["Domain"], "KeyAlgorithm": key["Key"], "ValidationMethod": "DNS", "Tags": _tags(p)}
+    issued = {"DomainName": key["Domain"], "ValidationMethod": "DNS", "Tags": _tags(p)}
     found = {
         "Balancer": _of("ElasticLoadBalancingV2::LoadBalancer", properties),
         "TargetGroup": _of("ElasticLoadBalancingV2::TargetGroup", targets),
