@@ -2,7 +2,6 @@
 
 import interleaving
 import pytest
-import runs
 from account import dump
 
 from runbook import load, plan
