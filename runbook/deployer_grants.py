@@ -184,8 +184,7 @@ class Grants:
 
     def certificate(self) -> Iterator[dict]:
         every = self.here("acm", "certificate/*")
-        look = "DescribeCertificate ListTagsForCertificate" + " GetCertificate" * (self.p.certificate != "request")
-        yield _allow("Certificates", "acm", look, every)
+        yield _allow("Certificates", "acm", "DescribeCertificate GetCertificate ListTagsForCertificate", every)
         yield _allow("DeleteCertificate", "acm", "DeleteCertificate", every, self.ours)
         if self.p.certificate == "request":
             yield _allow("RequestCertificate", "acm", "RequestCertificate", ["*"], self.made)

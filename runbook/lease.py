@@ -47,7 +47,7 @@ class Lease(NamedTuple):
 
 
 class Held:
-    """A lease in use by this process: `renew` by its owner; `check` before each write."""
+    """A lease in use by this process: `keep` renews its own; `check` comes before each write."""
 
     def __init__(self, aws: AWS, p: Params, number: int, id: str, parent: int | None):
         self.id, self._aws, self._p, self._number, self._parent = id, aws, p, number, parent
@@ -56,12 +56,17 @@ class Held:
 
     def check(self) -> None:
         """StepFailed when another run may have begun: this one was silent for too long, or its parent has ended."""
-        if self._parent is not None:
-            lost = os.getppid() != self._parent
-        else:
-            lost = time.time() - self._renewed > SECONDS - _MARGIN_SECONDS
-        if lost:
+        if self._parent is not None and time.time() - self._renewed > 2 * _RENEW_SECONDS:
+            self._look()
+        orphaned = self._parent is not None and os.getppid() != self._parent
+        if orphaned or time.time() - self._renewed > SECONDS - _MARGIN_SECONDS:
             raise StepFailed(f"the lease on {self._p.title} is lost, another run may have begun; run this step again")
+
+    def _look(self) -> None:
+        """When the owner renewed it. An owner that slept, or cannot reach AWS, lives on without it."""
+        for lease in find_leases(self._aws, self._p):
+            if lease.id == self.id:
+                self._renewed = time.time() - lease.age
 
     def keep(self) -> None:
         while not self._over.wait(_RENEW_SECONDS):

@@ -84,6 +84,12 @@ def test_every_call_in_the_code_is_allowed():
     assert "sns:GetTopicAttributes" in granted(told)
 
 
+@EITHER
+def test_whether_clients_are_shown_the_certificate_in_acm_can_be_told(params):
+    """Rotation compares the two, whoever issued it."""
+    assert {"acm:DescribeCertificate", "acm:GetCertificate"} <= granted(params())
+
+
 @functools.cache
 def operations(service):
     return {xform_name(name): name for name in Session().get_service_model(service).operation_names}

@@ -147,6 +147,20 @@ def test_the_notebooks_of_a_run_work_under_its_lease(aws, p, monkeypatch):
         pass
 
 
+def test_a_notebook_that_slept_looks_whether_its_run_still_has_the_lease(aws, p, monkeypatch):
+    with lease.hold(aws, p) as held:
+        monkeypatch.setenv(lease.INHERITED, held.id)
+        kernel = runbook.connect(p)
+        with lease.hold(kernel, p) as inherited:
+            inherited._renewed -= lease.SECONDS
+            kernel.logs.create_log_group(logGroupName="its run has renewed it")
+            inherited._renewed -= lease.SECONDS
+            aws.ssm.delete_parameter(Name=names(aws)[0])
+            put(aws, p, 2)
+            with pytest.raises(StepFailed, match="lost"):
+                kernel.logs.create_log_group(logGroupName="another run has begun")
+
+
 def test_every_step_takes_it():
     for step in plan.STEPS:
         for verb in (step.ensure, step.destroy):

@@ -67,6 +67,7 @@ def test_want(p):
         "Status": "ISSUED",
         "Content": "requested from ACM",
         "Validation": "by a record in zone elastic.io",
+        "Tags": {"team": "platform"},
     }
 
 
@@ -104,7 +105,7 @@ def test_the_record_may_come_late_and_the_validation_later(aws, p, zone, slow, m
 
     aws.acm._client.meta.events.register("after-call.acm.DescribeCertificate", describe)
     certificate.ensure_certificate(aws, p)
-    assert slow == [1, 2, 2] and NAME in records(aws, zone)
+    assert slow == [0.25, 0.25, 0.5] and NAME in records(aws, zone)
 
 
 def test_one_that_is_pending_is_waited_for_and_not_requested_again(aws, p, zone, slow, monkeypatch):
