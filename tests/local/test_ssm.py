@@ -29,7 +29,18 @@ def send(cloud, instance_id: str, *commands: str, **parameters: list[str]) -> st
         Parameters={"commands": list(commands), **parameters},
     )["Command"]
     assert sent["Status"] == "Pending"
+    listed = {"CommandId": sent["CommandId"], "InstanceId": instance_id}
+    cloud.until(lambda: is_known(cloud, listed))
     return sent["CommandId"]
+
+
+def is_known(cloud, listed):
+    """An invocation is not known at once after it was sent."""
+    try:
+        return cloud.client("ssm").get_command_invocation(**listed)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "InvocationDoesNotExist"
+        return None
 
 
 def ended(cloud, instance_id: str, command_id: str) -> dict:

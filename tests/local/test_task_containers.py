@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from refusals import TRUST
 from scheduled import CLUSTER, REGION, SERVICE, answers, until
 
 pytestmark = pytest.mark.embedded
@@ -33,7 +34,7 @@ def node(cloud):
 def role(cloud):
     """An execution role that may read every secret."""
     iam = boto3.client("iam", region_name=REGION)
-    made = iam.create_role(RoleName="execution", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    made = iam.create_role(RoleName="execution", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     statement = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_role_policy(RoleName="execution", PolicyName="read", PolicyDocument=policy)

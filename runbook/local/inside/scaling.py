@@ -58,9 +58,10 @@ def _alarms(self: Policy) -> list[Alarm]:
     configuration = self.target_tracking_scaling_policy_configuration
     predefined, target = configuration["PredefinedMetricSpecification"], configuration["TargetValue"]
     _, cluster, service = self.resource_id.split("/")
-    if predefined["PredefinedMetricType"] == CPU:
+    if predefined["PredefinedMetricType"] != REQUESTS:
+        metric = predefined["PredefinedMetricType"].removeprefix("ECSServiceAverage")
         dimensions = [{"Name": "ClusterName", "Value": cluster}, {"Name": "ServiceName", "Value": service}]
-        watched = {"namespace": "AWS/ECS", "metric_name": "CPUUtilization", "statistic": "Average", "unit": "Percent"}
+        watched = {"namespace": "AWS/ECS", "metric_name": metric, "statistic": "Average", "unit": "Percent"}
     else:
         group = predefined["ResourceLabel"].partition("/targetgroup/")[2]
         dimensions = [{"Name": "TargetGroup", "Value": f"targetgroup/{group}"}]
