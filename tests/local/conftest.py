@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from programs import members
 from scheduled import services  # noqa: F401 (a fixture)
 
 from runbook import local
@@ -137,21 +138,6 @@ class Cloud:
     def processes(self, pid: int | None = None) -> dict[int, str]:
         """The living processes of this cloud, or of that with this process: their numbers and command lines."""
         return members(pid or self.running.pid)
-
-
-def members(group: int) -> dict[int, str]:
-    """The living processes of a process group."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:  # it ended while we looked
-                continue
-            if int(its_group) == group and state not in "ZX":
-                found[int(entry.name)] = words
-    return found
 
 
 @pytest.fixture(scope="session")

@@ -291,3 +291,26 @@ def test_a_cloud_that_no_longer_answers_is_replaced(own_cloud, monkeypatch):
         with contextlib.suppress(ProcessLookupError):
             os.kill(first.pid, signal.SIGCONT)
     assert own_cloud.processes(first.pid) == {}
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_after_a_kill_at_any_moment_nothing_is_left_and_the_next_one_has_the_same_address(own_cloud, times, figure):
+    """It is killed while it starts nodes and containers, each time a little later, and brought up again at once."""
+    endpoints = set()
+    for number in range(times):
+        cloud = own_cloud.up()
+        endpoints.add(cloud.endpoint)
+        own_cloud.instance(SLEEPER)
+        cluster = own_cloud.cluster()
+        own_cloud.member(cluster)
+        ecs, container = own_cloud.client("ecs"), {"name": "registry", "image": "registry:2.8.3", "memory": 64}
+        ecs.register_task_definition(family="registry", containerDefinitions=[container])
+        before = len(own_cloud.processes())
+        ecs.run_task(cluster=cluster, taskDefinition="registry", count=4)
+        own_cloud.until(lambda before=before, more=number: len(own_cloud.processes()) > before + more)
+        os.kill(cloud.pid, signal.SIGKILL)
+        own_cloud.until(lambda pid=cloud.pid: own_cloud.processes(pid) == {}, seconds=60)
+    figure("clouds killed and brought up again", times)
+    assert len(endpoints) == 1
+    assert own_cloud.up().endpoint in endpoints
+    assert own_cloud.status()["nodes"] == own_cloud.status()["tasks"] == []
