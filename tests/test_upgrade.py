@@ -10,6 +10,7 @@ import deployer
 import pytest
 from account import dump
 from programs import registries
+from storm import CLIENTS, TAGS, Storm
 
 from runbook import (
     clients,
@@ -182,6 +183,26 @@ def test_a_large_image_survives_a_killed_registry_and_a_terminated_node(aws, p):
     assert outcome, "the round trip has not ended"
     assert outcome[-1].require()
     wait.wait("a new node", lambda: (service.verify_service(aws, p) or None, "not yet"), timeout=120, every=0.5)
+
+
+def test_what_is_acknowledged_while_registries_are_killed_is_neither_lost_nor_corrupt(aws, p, figure):
+    """A sample of test_storm.py, and that a loss and a corruption would be seen."""
+    login = htpasswd.logins(aws, p)[0]
+    storm = Storm(aws, p, login, largest=256 * 1024, every=3, alive=2)
+    storm.run(10, kills=2, pushes=CLIENTS // 2)
+    wait.wait("the service", lambda: (service.verify_service(aws, p) or None, "not yet"), timeout=120, every=0.5)
+    storm.judge()
+    storm.tell(figure, "a sample")
+    assert storm.lost == storm.corrupt == []
+    one = next(each for each in storm.acknowledged if each.tag not in TAGS)
+    stored, digest = "docker/registry/v2", one.layers[0].removeprefix("sha256:")
+    link = f"{stored}/repositories/{image.REPOSITORY}/_manifests/tags/{one.tag}/current/link"
+    aws.s3.delete_object(Bucket=p.bucket, Key=link)
+    blob = {"Bucket": p.bucket, "Key": f"{stored}/blobs/sha256/{digest[:2]}/{digest}/data"}
+    aws.s3.put_object(**blob, Body=bytes(aws.s3.head_object(**blob)["ContentLength"]))
+    storm.judge()
+    assert [each.partition(":")[0] for each in storm.lost] == [f"manifests/{one.tag}"]
+    assert [each.partition(": ")[0] for each in storm.corrupt] == [f"blobs/{one.layers[0]}"]
 
 
 def uploading(aws, p):
