@@ -24,7 +24,7 @@ ATTEMPTS = 5
 PAUSE = 0.5  # seconds, times the number of the attempt
 CHUNK = 1024 * 1024
 TAGS = ("latest", "stable")  # which every client moves
-STUCK = 120  # seconds without a push that is acknowledged
+STUCK = 240  # seconds without a push that is acknowledged
 _ACCEPTS = {"redirects": True, "headers": {"Accept": image.MANIFEST_TYPE}}
 
 
@@ -52,7 +52,9 @@ class Storm:
     """`run()` it, then `judge()` it; what came of it is in `lost` and `corrupt`, and `tell()` tells the counts."""
 
     def __init__(self, aws, p, login, *, largest: int, every: float, alive: int):
-        """Layers have up to `largest` bytes; a registry is killed `every` seconds if `alive` of them run then."""
+        """Layers have up to `largest` bytes. A registry is killed `every` seconds, if `alive` of them run then and a
+        push was acknowledged since the last.
+        """
         self._aws, self._p, self._login = aws, p, login
         self._largest, self._every, self._alive = largest, every, alive
         self._over, self._lock, self._done = threading.Event(), threading.Lock(), time.monotonic()
@@ -191,8 +193,11 @@ class Storm:
         raise GaveUp(cause)
 
     def _killer(self):
+        """A single registry that is killed again before its balancer has found it healthy would never serve."""
+        last = 0.0
         while not self._over.wait(self._every):
             running = list(registries())
-            if len(running) >= self._alive:
+            if len(running) >= self._alive and self._done > last:
+                last = time.monotonic()
                 os.kill(random.choice(running), signal.SIGKILL)
                 self.killed += 1

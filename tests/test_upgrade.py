@@ -9,7 +9,7 @@ import time
 import deployer
 import pytest
 from account import dump
-from programs import registries
+from programs import listeners, members, registries
 from storm import CLIENTS, TAGS, Storm
 
 from runbook import (
@@ -130,6 +130,12 @@ def test_two_registries_on_two_nodes_in_two_zones_as_their_clients_see_them(aws,
     logins = htpasswd.logins(aws, p)
     assert registry.verify_registry(aws, p, logins=logins).require()
     assert clients.docker_login(aws, p, logins[0]).require()
+
+
+def test_everything_listens_on_loopback_alone(aws, p):
+    found = listeners(members(local.running().pid))
+    assert {"haproxy", "redis-server", "registry"} <= {each.program for each in found}
+    assert [each for each in found if not each.is_private] == []
 
 
 def test_no_static_key_and_no_secret_in_sight(aws, p):

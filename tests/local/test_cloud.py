@@ -61,29 +61,9 @@ def test_two_ups_at_once_start_one(own_cloud):
     assert int(said[0]) == own_cloud.up().pid
 
 
-def everything(cloud):
-    """One program of each kind runs in the cloud; the instance whose user data does not end."""
-    ec2, ecs, elbv2 = cloud.client("ec2"), cloud.client("ecs"), cloud.client("elbv2")
-    sleeper, cluster = cloud.instance(SLEEPER), cloud.cluster()
-    cloud.member(cluster)
-    container = {"name": "registry", "image": "registry:2.8.3", "cpu": 64, "memory": 128}
-    ecs.register_task_definition(family="registry", containerDefinitions=[container])
-    ecs.run_task(cluster=cluster, taskDefinition="registry")
-    found = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
-    subnets = [each["SubnetId"] for each in found]
-    balancer = elbv2.create_load_balancer(Name="registry", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
-    gone = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}
-    elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[gone])
-    cache = {"ReplicationGroupId": "registry", "ReplicationGroupDescription": "of a test"}
-    cloud.client("elasticache").create_replication_group(**cache, CacheNodeType="cache.t4g.micro")
-    programs = ("sleep 600", "registry serve", "haproxy", "redis-server")
-    cloud.until(lambda: all(any(each in words for words in cloud.processes().values()) for each in programs))
-    return sleeper
-
-
 def test_down_leaves_no_process_and_no_files(own_cloud):
     pid = own_cloud.up().pid
-    everything(own_cloud)
+    own_cloud.everything()
     assert own_cloud.down() is True
     assert own_cloud.processes(pid) == {}
     assert not (own_cloud.home / "cloud.json").exists()
@@ -95,7 +75,7 @@ def test_down_leaves_no_process_and_no_files(own_cloud):
 
 def test_a_killed_cloud_leaves_no_process_and_the_next_one_is_empty(own_cloud):
     first = own_cloud.up()
-    instance = everything(own_cloud)
+    instance = own_cloud.everything()
     os.kill(first.pid, signal.SIGKILL)
     own_cloud.until(lambda: own_cloud.processes(first.pid) == {})
     assert own_cloud.root(instance).is_dir()
