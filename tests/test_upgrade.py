@@ -21,6 +21,7 @@ from runbook import (
     http_secret_rotation,
     image,
     load,
+    local,
     plan,
     registry,
     service,
