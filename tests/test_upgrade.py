@@ -9,7 +9,8 @@ import time
 import deployer
 import pytest
 from account import dump
-from programs import registries
+from programs import listeners, members, registries
+from storm import CLIENTS, TAGS, Storm
 
 from runbook import (
     clients,
@@ -20,6 +21,7 @@ from runbook import (
     http_secret_rotation,
     image,
     load,
+    local,
     plan,
     registry,
     service,
@@ -131,6 +133,12 @@ def test_two_registries_on_two_nodes_in_two_zones_as_their_clients_see_them(aws,
     assert clients.docker_login(aws, p, logins[0]).require()
 
 
+def test_everything_listens_on_loopback_alone(aws, p):
+    found = listeners(members(local.running().pid))
+    assert {"haproxy", "redis-server", "registry"} <= {each.program for each in found}
+    assert [each for each in found if not each.is_private] == []
+
+
 def test_no_static_key_and_no_secret_in_sight(aws, p):
     assert dump(aws)["users"] == []
     secrets = [htpasswd.password(aws, p, user).reveal() for user in p.users]
@@ -182,6 +190,26 @@ def test_a_large_image_survives_a_killed_registry_and_a_terminated_node(aws, p):
     assert outcome, "the round trip has not ended"
     assert outcome[-1].require()
     wait.wait("a new node", lambda: (service.verify_service(aws, p) or None, "not yet"), timeout=120, every=0.5)
+
+
+def test_what_is_acknowledged_while_registries_are_killed_is_neither_lost_nor_corrupt(aws, p, figure):
+    """A sample of test_storm.py, and that a loss and a corruption would be seen."""
+    login = htpasswd.logins(aws, p)[0]
+    storm = Storm(aws, p, login, largest=256 * 1024, every=3, alive=2)
+    storm.run(10, kills=2, pushes=CLIENTS // 2)
+    wait.wait("the service", lambda: (service.verify_service(aws, p) or None, "not yet"), timeout=120, every=0.5)
+    storm.judge()
+    storm.tell(figure, "a sample")
+    assert storm.lost == storm.corrupt == []
+    one = next(each for each in storm.acknowledged if each.tag not in TAGS)
+    stored, digest = "docker/registry/v2", one.layers[0].removeprefix("sha256:")
+    link = f"{stored}/repositories/{image.REPOSITORY}/_manifests/tags/{one.tag}/current/link"
+    aws.s3.delete_object(Bucket=p.bucket, Key=link)
+    blob = {"Bucket": p.bucket, "Key": f"{stored}/blobs/sha256/{digest[:2]}/{digest}/data"}
+    aws.s3.put_object(**blob, Body=bytes(aws.s3.head_object(**blob)["ContentLength"]))
+    storm.judge()
+    assert [each.partition(":")[0] for each in storm.lost] == [f"manifests/{one.tag}"]
+    assert [each.partition(": ")[0] for each in storm.corrupt] == [f"blobs/{one.layers[0]}"]
 
 
 def uploading(aws, p):

@@ -69,9 +69,10 @@ def up(port: int | None = None) -> Running:
     home = state.home()
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.chmod(0o700)  # it may have been there
     except OSError as error:
         raise CloudError(
-            f"the folder {home} cannot be made ({error.strerror}); name another in RUNBOOK_HOME"
+            f"the folder {home} cannot be made ours alone ({error.strerror}); name another in RUNBOOK_HOME"
         ) from error
     with _alone(home) as lock:
         found = _found(home)

@@ -45,9 +45,16 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "EC2ws", ""
 
     def answer(self) -> None:
+        """What a web page may have made a browser send, by a rebound name (Host) or from afar (Origin), is refused:
+        such a page could send the headers of IMDSv2, too.
+        """
         self.close_connection, self.path = True, self.path.partition("?")[0]
+        own = f"{self.server.server_name}:{self.server.server_port}"
         try:
-            answer = self.server.answer(self)
+            if self.headers.get_all("Host") != [own] or "Origin" in self.headers:
+                answer = failed(HTTPStatus.FORBIDDEN)
+            else:
+                answer = self.server.answer(self)
         except NoAnswer:
             return
         body = answer.text.encode()

@@ -89,6 +89,24 @@ def spawn(
     )
 
 
+def end_together() -> None:
+    """When this process, which leads a process group, has ended in whatever way, kill all that is left of the group.
+
+    What bubblewrap has just cloned waits for it with no parent-death signal set yet (bubblewrap 0.8), and would wait
+    for ever. The kernel closes the pipe that the keeper reads; kill(2) meets a whole group at once, the keeper too.
+    """
+    assert os.getpgrp() == os.getpid(), "this would kill who started this process, too"
+    reading, _kept_open = os.pipe()
+    subprocess.Popen(
+        ["/bin/sh", "-c", "read -r end; kill -KILL 0"],
+        env={},
+        stdin=reading,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(reading)
+
+
 def _found(program: str) -> str:
     """Where this computer has the program; its bare name, which starting it says is missing, where it has not."""
     return shutil.which(program) or program

@@ -63,6 +63,7 @@ def main(port: int, lock: int) -> int:
     `lock` is an open file that is closed when the cloud is ready.
     """
     home = state.home()
+    sandbox.end_together()
     try:
         place, listening, _claim = listen(home, port)
         try_sandbox()

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from programs import members
 from scheduled import services  # noqa: F401 (a fixture)
 
 from runbook import local
@@ -134,24 +135,34 @@ class Cloud:
         self.client("ec2").terminate_instances(InstanceIds=list(instance_ids))
         self.until(lambda: not any(self.node(instance_id) for instance_id in instance_ids))
 
+    def everything(self) -> str:
+        """One program of each kind runs; the instance whose user data does not end."""
+        ec2, ecs, elbv2 = self.client("ec2"), self.client("ecs"), self.client("elbv2")
+        sleeper, cluster = self.instance("#!/bin/bash\nexec sleep 600\n"), self.cluster()
+        self.member(cluster)
+        container = {"name": "registry", "image": "registry:2.8.3", "cpu": 64, "memory": 128}
+        ecs.register_task_definition(family="registry", containerDefinitions=[container])
+        ecs.run_task(cluster=cluster, taskDefinition="registry")
+        found = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
+        subnets = [each["SubnetId"] for each in found]
+        balancer = elbv2.create_load_balancer(Name="registry", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+        gone = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}
+        elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[gone])
+        cache = {"ReplicationGroupId": "registry", "ReplicationGroupDescription": "of a test"}
+        self.client("elasticache").create_replication_group(**cache, CacheNodeType="cache.t4g.micro")
+        programs = ("sleep 600", "registry serve", "haproxy", "redis-server")
+        self.until(lambda: all(any(each in words for words in self.processes().values()) for each in programs))
+        return sleeper
+
     def processes(self, pid: int | None = None) -> dict[int, str]:
         """The living processes of this cloud, or of that with this process: their numbers and command lines."""
         return members(pid or self.running.pid)
 
 
-def members(group: int) -> dict[int, str]:
-    """The living processes of a process group."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:  # it ended while we looked
-                continue
-            if int(its_group) == group and state not in "ZX":
-                found[int(entry.name)] = words
-    return found
+@pytest.fixture(scope="session")
+def new_cloud() -> type[Cloud]:
+    """For a module that has a cloud of its own."""
+    return Cloud
 
 
 @pytest.fixture(scope="session")

@@ -134,8 +134,8 @@ def short(task):
 
 def answers(address, path="/v2/"):
     try:
-        return requests.get(f"http://{address}{path}", timeout=5)
-    except requests.ConnectionError:
+        return requests.get(f"http://{address}{path}", timeout=2)
+    except (requests.ConnectionError, requests.Timeout):
         return None
 
 

@@ -61,29 +61,9 @@ def test_two_ups_at_once_start_one(own_cloud):
     assert int(said[0]) == own_cloud.up().pid
 
 
-def everything(cloud):
-    """One program of each kind runs in the cloud; the instance whose user data does not end."""
-    ec2, ecs, elbv2 = cloud.client("ec2"), cloud.client("ecs"), cloud.client("elbv2")
-    sleeper, cluster = cloud.instance(SLEEPER), cloud.cluster()
-    cloud.member(cluster)
-    container = {"name": "registry", "image": "registry:2.8.3", "cpu": 64, "memory": 128}
-    ecs.register_task_definition(family="registry", containerDefinitions=[container])
-    ecs.run_task(cluster=cluster, taskDefinition="registry")
-    found = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
-    subnets = [each["SubnetId"] for each in found]
-    balancer = elbv2.create_load_balancer(Name="registry", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
-    gone = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}
-    elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[gone])
-    cache = {"ReplicationGroupId": "registry", "ReplicationGroupDescription": "of a test"}
-    cloud.client("elasticache").create_replication_group(**cache, CacheNodeType="cache.t4g.micro")
-    programs = ("sleep 600", "registry serve", "haproxy", "redis-server")
-    cloud.until(lambda: all(any(each in words for words in cloud.processes().values()) for each in programs))
-    return sleeper
-
-
 def test_down_leaves_no_process_and_no_files(own_cloud):
     pid = own_cloud.up().pid
-    everything(own_cloud)
+    own_cloud.everything()
     assert own_cloud.down() is True
     assert own_cloud.processes(pid) == {}
     assert not (own_cloud.home / "cloud.json").exists()
@@ -95,7 +75,7 @@ def test_down_leaves_no_process_and_no_files(own_cloud):
 
 def test_a_killed_cloud_leaves_no_process_and_the_next_one_is_empty(own_cloud):
     first = own_cloud.up()
-    instance = everything(own_cloud)
+    instance = own_cloud.everything()
     os.kill(first.pid, signal.SIGKILL)
     own_cloud.until(lambda: own_cloud.processes(first.pid) == {})
     assert own_cloud.root(instance).is_dir()
@@ -291,3 +271,26 @@ def test_a_cloud_that_no_longer_answers_is_replaced(own_cloud, monkeypatch):
         with contextlib.suppress(ProcessLookupError):
             os.kill(first.pid, signal.SIGCONT)
     assert own_cloud.processes(first.pid) == {}
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_after_a_kill_at_any_moment_nothing_is_left_and_the_next_one_has_the_same_address(own_cloud, times, figure):
+    """It is killed while it starts nodes and containers, each time a little later, and brought up again at once."""
+    endpoints = set()
+    for number in range(times):
+        cloud = own_cloud.up()
+        endpoints.add(cloud.endpoint)
+        own_cloud.instance(SLEEPER)
+        cluster = own_cloud.cluster()
+        own_cloud.member(cluster)
+        ecs, container = own_cloud.client("ecs"), {"name": "registry", "image": "registry:2.8.3", "memory": 64}
+        ecs.register_task_definition(family="registry", containerDefinitions=[container])
+        before = len(own_cloud.processes())
+        ecs.run_task(cluster=cluster, taskDefinition="registry", count=4)
+        own_cloud.until(lambda before=before, more=number: len(own_cloud.processes()) > before + more)
+        os.kill(cloud.pid, signal.SIGKILL)
+        own_cloud.until(lambda pid=cloud.pid: own_cloud.processes(pid) == {}, seconds=60)
+    figure("clouds killed and brought up again", times)
+    assert len(endpoints) == 1
+    assert own_cloud.up().endpoint in endpoints
+    assert own_cloud.status()["nodes"] == own_cloud.status()["tasks"] == []

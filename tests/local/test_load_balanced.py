@@ -255,3 +255,16 @@ def test_a_service_without_a_listener_waits(cloud, node, groups, monkeypatch):
     cloud.steady()
     with pytest.raises(ClientError, match="capacity provider strategy"):
         cloud.update(capacityProviderStrategy=[{"capacityProvider": "none", "weight": 1}], forceNewDeployment=True)
+
+
+def test_a_task_that_hangs_is_replaced(cloud, node, groups):
+    """Its SIGTERM waits with it, so that it ends by SIGKILL."""
+    cloud.create(cloud.define(portMappings=DYNAMIC, cpu=64, stopTimeout=2), loadBalancers=balanced())
+    task = cloud.steady()
+    [run] = cloud.scheduler._tasks._runs.values()
+    os.kill(run.containers["registry"]._program(), signal.SIGSTOP)
+    ended = until(lambda: [one for one in cloud.tasks("STOPPED") if one["lastStatus"] == "STOPPED"], seconds=120)[0]
+    assert ended["taskArn"] == task["taskArn"] and ended["containers"][0]["exitCode"] == 128 + signal.SIGKILL
+    assert ended["stoppedReason"] == f"Task failed ELB health checks in (target-group {GROUP})"
+    assert port(cloud.steady()) != port(task)
+    assert len(groups.serving()) == 1

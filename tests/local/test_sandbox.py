@@ -1,11 +1,16 @@
 """The sandbox shows a program what it is given and nothing else, and ends with the thread that started it."""
 
+import os
+import signal
 import subprocess
 import sys
+import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from programs import members
 
 from runbook.local import sandbox
 
@@ -124,3 +129,30 @@ def test_a_program_whose_starter_is_killed_at_once_does_not_run(tmp_path):
     code, _ = run("sleep 0.5; touch /there/here", binds=[(tmp_path, "/there")])
     assert code == 0
     assert [file.name for file in tmp_path.iterdir()] == ["here"]
+
+
+def test_a_sandbox_that_is_still_being_made_ends_with_a_killed_group(tmp_path):
+    """bubblewrap has made its child and is stopped before it lets it go on; then all that started them is killed."""
+    program = textwrap.dedent(f"""
+        import os, signal, sys
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+        from runbook.local import container, sandbox
+        os.setsid()
+        sandbox.end_together()
+        started = sandbox.spawn([*sandbox.argv(), "/bin/sleep", "600"], {{"PATH": "/usr/bin:/bin"}}, 2)
+        while not container._children(started.pid):
+            pass
+        os.kill(started.pid, signal.SIGSTOP)
+        print(os.getpid(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """)
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as killed:
+            group = int(killed.stdout.readline())
+        assert killed.returncode == -signal.SIGKILL
+        deadline = time.monotonic() + 60
+        while left := members(group):
+            if time.monotonic() > deadline:
+                os.killpg(group, signal.SIGKILL)
+                raise AssertionError(f"left: {left}")
+            time.sleep(0.01)
