@@ -100,11 +100,12 @@ MENDING = set(
     "iam:DetachUserPolicy iam:UpdateAssumeRolePolicy logs:GetLogEvents s3:AbortMultipartUpload s3:DeleteObject "
     "secretsmanager:PutSecretValue secretsmanager:RestoreSecret".split()
 )
-# … what takes away pieces of the other choice, mends those of the own one, or AWS asks for besides a call's own action.
+# … what takes away pieces of the other choice, mends or rotates those of the own one, or AWS asks for besides.
 ALONE = {
     "blog": set(
         "application-autoscaling:DeleteScalingPolicy application-autoscaling:DeregisterScalableTarget "
-        "application-autoscaling:DescribeScalingPolicies autoscaling:DeleteAutoScalingGroup "
+        "application-autoscaling:DescribeScalingPolicies application-autoscaling:DescribeScheduledActions "
+        "autoscaling:DeleteAutoScalingGroup "
         "autoscaling:DescribeScalingActivities cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource "
         "ec2:AssociateIamInstanceProfile ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplateVersions "
         "ec2:ModifyInstanceAttribute ec2:ModifyInstanceMetadataOptions ec2:ReplaceIamInstanceProfileAssociation "
@@ -114,12 +115,18 @@ ALONE = {
         "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer elasticloadbalancing:AttachLoadBalancerToSubnets "
         "elasticloadbalancing:CreateLoadBalancerListeners elasticloadbalancing:DeleteListener "
         "elasticloadbalancing:DeleteLoadBalancerListeners elasticloadbalancing:DeleteTargetGroup "
-        "elasticloadbalancing:DeregisterInstancesFromLoadBalancer elasticloadbalancing:DescribeListeners "
+        "elasticloadbalancing:DeregisterInstancesFromLoadBalancer elasticloadbalancing:DescribeListenerCertificates "
+        "elasticloadbalancing:DescribeListeners elasticloadbalancing:DescribeRules "
         "elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetHealth "
         "elasticloadbalancing:DetachLoadBalancerFromSubnets "
-        "elasticloadbalancing:SetLoadBalancerListenerSSLCertificate".split()
+        "elasticloadbalancing:SetLoadBalancerListenerSSLCertificate "
+        "iam:GetAccessKeyLastUsed iam:UpdateAccessKey".split()
     ),
     "production": set(
+        "acm:GetCertificate application-autoscaling:DeleteScheduledAction "
+        "elasticache:ModifyCacheSubnetGroup "
+        "elasticloadbalancing:DeleteRule elasticloadbalancing:DeregisterTargets "
+        "elasticloadbalancing:RemoveListenerCertificates "
         "autoscaling:CreateOrUpdateTags ec2:CreateTags ec2:RunInstances ecs:UpdateCapacityProvider "
         "ecs:UpdateContainerInstancesState elasticache:ModifyReplicationGroup elasticloadbalancing:ModifyListener "
         "elasticloadbalancing:ModifyTargetGroup elasticloadbalancing:ModifyTargetGroupAttributes "
