@@ -182,7 +182,7 @@ def outside(tmp_path):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"region": "us-east-9", "image": "x/y:1", "configured_by": "image"}, "did you mean us-east-1"),
+        ({"region": "us-east-9", "image": "x/y:1", "configured_by": "image"}, "us-east-1"),
         ({"bucket": "a..b"}, "`bucket`"),
     ],
 )

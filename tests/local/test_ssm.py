@@ -12,10 +12,12 @@ pytestmark = pytest.mark.embedded
 
 @pytest.fixture(scope="module")
 def instance(cloud):
-    """An instance whose role lets commands in, and read secrets."""
+    """An instance whose role lets commands in, which may do what the tests do from it."""
     name = cloud.profile(cloud.ssm_policy)
-    read = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [read]})
+    actions = ["secretsmanager:*", "ec2:DescribeInstances", "ssm:DescribeParameters"]
+    policy = json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    )
     cloud.client("iam").put_role_policy(RoleName=name, PolicyName="read", PolicyDocument=policy)
     instance_id = cloud.instance("#!/bin/bash\n", name)
     yield instance_id
@@ -149,6 +151,7 @@ def test_a_command_goes_to_its_targets_only(cloud, instance):
         )["Command"]
         assert sorted(sent["InstanceIds"]) == instances
         for each in instances:
+            cloud.until(lambda each=each: is_known(cloud, {"CommandId": sent["CommandId"], "InstanceId": each}))
             assert ended(cloud, each, sent["CommandId"])["Status"] == "Success"
     command = send(cloud, instance, "true")
     listed = cloud.client("ssm").list_command_invocations(CommandId=command)["CommandInvocations"]
