@@ -154,12 +154,13 @@ def stored_id(aws: AWS, p: Params, *, stage: str = CURRENT) -> str | None:
         return None
 
 
-def drop_lost_keys(aws: AWS, p: Params) -> None:
+def drop_lost_keys(aws: AWS, p: Params, *, made: str | None = None) -> None:
     """Delete those that nobody knows the secret half of: a user has at most two keys.
 
-    The one that was stored before stays: registries use it until a rotation is complete.
+    The one that was stored before stays: registries use it until a rotation is complete. So does the one that was
+    just `made`, whose secret may not be told of yet.
     """
-    known = {stored_id(aws, p), stored_id(aws, p, stage=PREVIOUS)}
+    known = {stored_id(aws, p), stored_id(aws, p, stage=PREVIOUS), made}
     for key in keys(aws, p).keys() - known:
         aws.iam.delete_access_key(UserName=p.user_name, AccessKeyId=key)
 
@@ -170,7 +171,7 @@ def make_key(aws: AWS, p: Params) -> None:
     write_secret(aws, p, p.key_secret, value, f"S3 key of the IAM user {p.user_name}, for the registry")
     _wait_until_listed(aws, p, made)
     # A lost reply is asked for again by botocore, and each time makes a key.
-    drop_lost_keys(aws, p)
+    drop_lost_keys(aws, p, made=made)
 
 
 def _wait_until_listed(aws: AWS, p: Params, key: str) -> None:

@@ -186,6 +186,7 @@ FOUND = {  # what had been wrong, tried always
     ("lost", "route-53 ChangeResourceRecordSets"),
     ("lost for good", "acm ImportCertificate"),
     ("seen late (1)", "elastic-load-balancing CreateLoadBalancer"),
+    ("seen late (1)", "secrets-manager CreateSecret"),
     ("seen late (1)", "elastic-load-balancing-v2 CreateLoadBalancer"),
     ("seen late (1)", "elastic-load-balancing-v2 CreateTargetGroup"),
     ("seen late (1)", "iam CreateRole"),

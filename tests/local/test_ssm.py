@@ -1,5 +1,6 @@
 """Run Command: a script really runs on its node, and what comes back is what happened."""
 
+import functools
 import json
 import uuid
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_command_goes_to_its_targets_only(cloud, instance):
         )["Command"]
         assert sorted(sent["InstanceIds"]) == instances
         for each in instances:
-            cloud.until(lambda each=each: is_known(cloud, {"CommandId": sent["CommandId"], "InstanceId": each}))
+            cloud.until(functools.partial(is_known, cloud, {"CommandId": sent["CommandId"], "InstanceId": each}))
             assert ended(cloud, each, sent["CommandId"])["Status"] == "Success"
     command = send(cloud, instance, "true")
     listed = cloud.client("ssm").list_command_invocations(CommandId=command)["CommandInvocations"]
