@@ -113,7 +113,7 @@ def ensure_users(aws: AWS, p: Params, *, ask: bool = False, passwords: Mapping[s
     old = _lines(aws, p) if found else {}
     kept = {user for user in old if found["Users"][user] == wanted["Users"].get(user)} - asked - given.keys()
     kept |= {user for user, text in given.items() if user in old and _fits(p, text, old[user])}
-    for user in set(wanted["Generated"]) - set(found["Generated"] if found else _generated(aws, p, old)):
+    for user in sorted(set(wanted["Generated"]) - set(found["Generated"] if found else _generated(aws, p, old))):
         write_secret(aws, p, p.password_secret(user), secret.generate(), f"password of registry user {user}")
     made = {user: _hash(p, given.get(user) or password(aws, p, user)) for user in p.users if user not in kept}
     new = {user: made.get(user) or old[user] for user in sorted(p.users)}

@@ -21,7 +21,8 @@ def aws(p):
 
 def numbered(account):
     """The account with how many instances and volumes it has: their ids are others each time."""
-    return account | {kind: len(account[kind]) for kind in ("instances", "volumes")}
+    some = {kind: len(account[kind]) for kind in ("instances", "volumes")}
+    return {kind: sorted(each) if isinstance(each, list) else each for kind, each in account.items()} | some
 
 
 def leave_one_of_everything(aws, p, number, at_once, figure):
