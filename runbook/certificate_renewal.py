@@ -55,7 +55,7 @@ def ensure_renewal(aws: AWS, p: Params) -> Changes:
             if former["CertificateArn"] != acm.certificate_arn(aws, p):
                 acm.delete(aws, former["CertificateArn"], title=_title(p))
     left = days_left(aws, p)
-    if left <= DAYS_BEFORE and p.certificate_folder is not None:
+    if left is not None and left <= DAYS_BEFORE and p.certificate_folder is not None:
         raise StepFailed(
             f"{_title(p)}: what lies in {p.certificate_folder} ends in {left} days; renew it there (certbot renew), "
             "then run this again"

@@ -142,8 +142,8 @@ def find_leases(aws: AWS, p: Params) -> list[Lease]:
 def _lease(parameter: dict[str, Any], now: Any, p: Params) -> Lease:
     try:
         value = json.loads(parameter["Value"])
-        number, id, holder, process = int(parameter["Name"].rsplit("/", 1)[1]), *map(value.get, _FIELDS)
-    except (ValueError, AttributeError):
+        number, id, holder, process = int(parameter["Name"].rsplit("/", 1)[1]), *(value[name] for name in _FIELDS)
+    except (ValueError, TypeError, KeyError):
         raise NotOurs(f"parameter {parameter['Name']}", p) from None
     return Lease(number, id, holder, process, (now - parameter["LastModifiedDate"]).total_seconds())
 

@@ -106,11 +106,12 @@ def test_the_answer_to_its_making_may_be_lost(aws, p, impatient):
         assert names(aws) == [f"/runbook/{p.name}/lease/1"]
 
 
-def test_what_is_no_lease_in_its_place_is_left_alone(aws, p):
-    aws.ssm.put_parameter(Name=f"/runbook/{p.name}/lease/1", Value="mine", Type="String")
+@pytest.mark.parametrize("mine", ["mine", "7", '["mine"]', '{"id": "x", "holder": "x"}'])
+def test_what_is_no_lease_in_its_place_is_left_alone(aws, p, mine):
+    aws.ssm.put_parameter(Name=f"/runbook/{p.name}/lease/1", Value=mine, Type="String")
     with pytest.raises(NotOurs, match="parameter /runbook/registry/lease/1"), lease.hold(aws, p):
         pass
-    assert aws.ssm.get_parameter(Name=f"/runbook/{p.name}/lease/1")["Parameter"]["Value"] == "mine"
+    assert aws.ssm.get_parameter(Name=f"/runbook/{p.name}/lease/1")["Parameter"]["Value"] == mine
 
 
 def test_a_holder_that_was_silent_for_too_long_writes_no_more(aws, p):
