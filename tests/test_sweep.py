@@ -165,6 +165,7 @@ def dead(monkeypatch):
     monkeypatch.setattr(lease, "_process", lambda pid: ended if pid == os.getpid() else plain(pid))
     monkeypatch.setattr(lease, "SECONDS", 100_000)  # so that no lease is taken over because it is old
     monkeypatch.setattr(lease, "_RENEW_SECONDS", 10_000)
+    monkeypatch.setattr(lease, "_RELEASE_SECONDS", None)  # giving it back has points, too, whose forks take longer
 
 
 @pytest.fixture(params=["blog", "production"])
