@@ -1,8 +1,9 @@
 """One run at a time: a lease on the deployment, kept in AWS's Parameter Store, where runs of all computers meet.
 
 A lease is a parameter /runbook/NAME/lease/NUMBER that only one run can make (PutParameter without Overwrite is
-refused when it is there). Its holder renews it; one that was not renewed for SECONDS is free, by AWS's own clock,
-and so is that of a process of this computer which has ended. The next run makes the next number.
+refused when it is there). Its holder renews it and at its end marks it as free; one that was not renewed for SECONDS
+is free, by AWS's own clock, and so is that of a process of this computer which has ended. The next run makes the next
+number and deletes the others: no name is made twice, which AWS wants 30 s for (DeleteParameter).
 """
 
 import functools
@@ -33,7 +34,8 @@ _RELEASE_SECONDS = 3
 
 
 class Lease(NamedTuple):
-    """What stands in AWS. `age` is seconds since its renewal; `holder` is for people, `process` to find it by."""
+    """What stands in AWS. `age` is seconds since its renewal; `holder` is for people, `process` to find it by.
+    `id` is empty when it was given back."""
 
     number: int
     id: str
@@ -43,7 +45,7 @@ class Lease(NamedTuple):
 
     @property
     def free(self) -> bool:
-        return self.age > SECONDS or _has_ended(self.process)
+        return not self.id or self.age > SECONDS or _has_ended(self.process)
 
 
 class Held:
@@ -52,6 +54,7 @@ class Held:
     def __init__(self, aws: AWS, p: Params, number: int, id: str, parent: int | None):
         self.id, self._aws, self._p, self._number, self._parent = id, aws, p, number, parent
         self._renewed, self._over = time.time(), threading.Event()
+        self.last = False  # nothing of the deployment is left to change when it ends
         self._writing = threading.Lock()  # a renewal after the release would make it anew
 
     def check(self) -> None:
@@ -75,37 +78,46 @@ class Held:
                 if self._over.is_set():
                     return
                 self.check()
-                self._aws.ssm.put_parameter(
-                    Name=_path(self._p, self._number), Value=_value(self.id), Type="String", Overwrite=True
-                )
+                self.write(self.id)
                 self._renewed = now
+
+    def write(self, id: str) -> None:
+        self._aws.ssm.put_parameter(Name=_path(self._p, self._number), Value=_value(id), Type="String", Overwrite=True)
 
     def release(self) -> None:
         """A silent AWS keeps nobody waiting: what is not released expires."""
         self._over.set()
-        releasing = threading.Thread(target=self._delete, name="lease", daemon=True)
+        releasing = threading.Thread(target=self._give_back, name="lease", daemon=True)
         releasing.start()
         releasing.join(_RELEASE_SECONDS)
 
-    def _delete(self) -> None:
+    def _give_back(self) -> None:
         with suppress(RunbookError), self._writing:
             self.check()
-            self._aws.ssm.delete_parameter(Name=_path(self._p, self._number))
+            if self.last:
+                self._aws.ssm.delete_parameter(Name=_path(self._p, self._number))
+            else:
+                self.write("")
 
 
 @contextmanager
-def hold(aws: AWS, p: Params) -> Iterator[Held | None]:
-    """Within the block no other run changes the deployment. Waits for one that does; TimedOut names it.
+def hold(aws: AWS, p: Params, *, last: bool = False) -> Iterator[Held | None]:
+    """Within the block no other run changes the deployment. Waits for one that does; TimedOut names it. After the
+    `last` one, a tear-down, nothing stands in AWS.
 
     Within another `hold` of this connection, or in a notebook of a run that holds it, nothing is taken. Nor in a
     read-only session, which cannot write.
     """
-    if aws.is_read_only or p.name in aws.leases:
-        yield aws.leases.get(p.name)
+    if aws.is_read_only:
+        yield None
+        return
+    if p.name in aws.leases:
+        aws.leases[p.name].last |= last
+        yield aws.leases[p.name]
         return
     inherited = os.environ.get(INHERITED)
     held = _inherit(aws, p, inherited) if inherited else _take(aws, p)
-    aws.leases[p.name] = held
+    aws.leases[p.name], held.last = held, last
     if inherited:  # for as long as this connection lives
         yield held
         return
@@ -161,7 +173,9 @@ def _take(aws: AWS, p: Params) -> Held:
         for lease in leases:
             if not lease.free:
                 return None, f"held by {lease.holder}, until it ends or is silent for {SECONDS} s"
-        number, mine = max((lease.number for lease in leases), default=0) + 1, uuid.uuid4().hex
+        mine = uuid.uuid4().hex
+        # The first one's is beyond all that were deleted with an earlier deployment of the name.
+        number = leases[-1].number + 1 if leases else time.time_ns() // 1_000_000
         held = Held(aws, p, number, mine, None)
         tags = [{"Key": key, "Value": value} for key, value in p.tags.items()]
         try:
@@ -176,7 +190,7 @@ def _take(aws: AWS, p: Params) -> Held:
             if lease.id == mine:
                 continue
             if not lease.free:
-                aws.ssm.delete_parameter(Name=_path(p, number))
+                held.write("")
                 return None, f"held by {lease.holder}"
             aws.ssm.find("delete_parameter", {"ParameterNotFound"}, Name=_path(p, lease.number))
         return held, "taken"

@@ -172,7 +172,6 @@ def inventory(aws: AWS, p: Params) -> Report:
     return report
 
 
-@lease.exclusive
 def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = False) -> Changes:
     """Take the deployment away. Outside the embedded cloud `confirm` must be its name. The bucket goes last and
     stays while it holds images, unless `images`."""
@@ -181,14 +180,17 @@ def destroy(aws: AWS, p: Params, *, confirm: str | None = None, images: bool = F
             f"{p.source}: this destroys {p.title}; confirm it by its name: "
             f'confirm="{p.name}" in the notebook, --confirm {p.name} on the command line'
         )
-    # Each thing goes before what it stands on; the bucket, the first of the steps, goes last.
-    done = sum((step.destroy(aws, p) for step in reversed(STEPS[1:])), Changes())
-    return done + storage.destroy_bucket(aws, p, images=images)
+    with lease.hold(aws, p, last=True):
+        # Each thing goes before what it stands on; the bucket, the first of the steps, goes last.
+        done = sum((step.destroy(aws, p) for step in reversed(STEPS[1:])), Changes())
+        return done + storage.destroy_bucket(aws, p, images=images)
 
 
 def verify_destroyed(aws: AWS, p: Params) -> Report:
     """Nothing is left: every destruction, tried in a read-only session, finds nothing that it would delete."""
     report, reader = Report(f"{p.title}, destroyed"), aws.read_only()
+    for left in lease.find_leases(reader, p):
+        report = report.check("lease", False, "absent", f"of {left.holder}")
     for step in reversed(STEPS):
         try:
             rows = step.destroy(reader, p).rows

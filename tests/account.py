@@ -84,7 +84,7 @@ def dump(aws):
 
 def by_name(aws):
     """The same; what AWS makes up the names of by its number."""
-    made_up = {"instances", "volumes", "task definitions"}
+    made_up = {"instances", "volumes", "task definitions", "parameters"}
     found = {kind: len(held) if kind in made_up else sorted(map(str, held)) for kind, held in dump(aws).items()}
     found["alarms"] = [name for name in found["alarms"] if not name.startswith("TargetTracking-")]
     del found["inactive task definitions"]  # they stay, as AWS keeps them

@@ -32,6 +32,7 @@ LEFT_OUT = {  # class of moto → its attributes
     "Key": {"key_material"},  # of KMS: random bytes
     "Cluster": {"running_tasks_count", "pending_tasks_count"},  # moto's sums; the tasks themselves are listed
     "Service": {"events"},  # ECS's words on what it did
+    "SimpleSystemManagerBackend": {"deleted"},  # when a name was last deleted
 }
 GONE = {  # class of moto → whether AWS only still shows it for a while, as a record of what was
     "Instance": lambda each: each.state == "terminated",
@@ -56,6 +57,8 @@ _MADE_UP = (
     (re.compile(r"(:secret:[\w/+=.@-]+)-[A-Za-z0-9]{6}\b"), r"\1-‹id›"),
     (re.compile(r"\becs-svc/\d+"), "ecs-svc/‹id›"),
     (re.compile(r"\b(?:10|54|172)(?:([.-])\d{1,3}){3}\b(?!/)"), "‹address›"),
+    (re.compile(r'\{"id": "", "holder": "[^"]*", "process": "[^"]*"\}'), "«a lease given back»"),
+    (re.compile(r'\{"id": "[^"]+", "holder": "[^"]*", "process": "[^"]*"\}'), "«a lease»"),
     (re.compile(r"\.[0-9a-f]{6}\.(\w+\.cache\.amazonaws)"), r".‹id›.\1"),
     (re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL), "«PEM»"),
 )

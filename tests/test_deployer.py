@@ -109,7 +109,7 @@ ALONE = {
         "autoscaling:DescribeScalingActivities cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource "
         "ec2:AssociateIamInstanceProfile ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplateVersions "
         "ec2:ModifyInstanceAttribute ec2:ModifyInstanceMetadataOptions ec2:ReplaceIamInstanceProfileAssociation "
-        "ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices ecs:PutClusterCapacityProviders "
+        "ec2:DescribeInstanceTypes ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices ecs:PutClusterCapacityProviders "
         "elasticache:DeleteCacheParameterGroup elasticache:DeleteCacheSubnetGroup elasticache:DeleteReplicationGroup "
         "elasticache:DescribeCacheClusters elasticache:DescribeCacheParameters elasticache:ListTagsForResource "
         "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer elasticloadbalancing:AttachLoadBalancerToSubnets "

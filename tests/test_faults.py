@@ -37,7 +37,7 @@ NOT_YET = {  # of a role that was just made, by the call that takes it
     "application-auto-scaling RegisterScalableTarget": ("FailedResourceAccessException", LINKED),
     "application-auto-scaling PutScalingPolicy": ("FailedResourceAccessException", LINKED),
 }
-RELEASE = "ssm DeleteParameter"  # of the lease, at the end of a run
+RELEASE = "ssm PutParameter"  # the last call of a step gives its lease back
 # A task definition that was registered twice and deregistered once: AWS keeps its number. Two counters of moto's.
 EXPECTED = re.compile(r"task_definition|running_tasks_count|attachment_count")
 
@@ -49,19 +49,26 @@ class Trial(NamedTuple):
     number: int
     call: str
     make: object
+    releases: bool = False
 
     @property
     def must_stop(self):
         lasting = self.kind in ("denied", "expired", "throttled for good", "no answer any more", "lost for good")
-        return lasting and self.call != RELEASE  # a lease that cannot be released expires
+        return lasting and not self.releases  # a lease that cannot be released expires
 
     @property
     def may_stop(self):
-        return self.must_stop or self.call == RELEASE or self.kind.startswith("seen late")
+        return self.must_stop or self.releases or self.kind.startswith("seen late")
 
 
 def trials(calls):
     """Every fault for every call that it can meet."""
+    assert calls[-1] == RELEASE
+    for trial in _trials(calls):
+        yield trial._replace(releases=trial.number == len(calls))
+
+
+def _trials(calls):
     for number, call in enumerate(calls, 1):
         for kind, fault in ONCE.items():
             yield Trial(kind, number, call, lambda n=number, f=fault: faults.once(f, n))
@@ -125,7 +132,7 @@ class Deployment:
         if wrong := self._wrong(trial, stopped):
             return wrong
         try:
-            if stopped or trial.call == RELEASE:
+            if stopped or trial.releases:
                 faults.successor()
                 verb(self.aws, self.p)
             if verb(self.reader, self.p):

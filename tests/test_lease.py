@@ -28,13 +28,28 @@ def names(aws):
     return [each["Name"] for each in aws.ssm.all("describe_parameters", "Parameters")]
 
 
-def test_it_stands_in_aws_with_our_tag_while_it_is_held_and_not_afterwards(aws, p):
+def test_it_stands_in_aws_with_our_tag_and_is_free_afterwards(aws, p):
     with lease.hold(aws, p):
-        assert names(aws) == [f"/runbook/{p.name}/lease/1"]
+        assert len(names(aws)) == 1
         tags = aws.ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId=names(aws)[0])["TagList"]
         assert {each["Key"]: each["Value"] for each in tags} == p.tags
         (found,) = lease.find_leases(aws, p)
         assert str(os.getpid()) in found.holder and not found.free
+    assert lease.find_leases(aws, p)[0].free
+
+
+def test_no_number_is_made_twice(aws, p):
+    """The embedded cloud refuses a name that was deleted within 30 s, as AWS asks for."""
+    numbers = []
+    for _ in range(3):
+        with lease.hold(aws, p, last=len(numbers) == 1):
+            numbers += [each.number for each in lease.find_leases(aws, p)]
+    assert numbers == sorted(set(numbers)) and len(numbers) == 3
+
+
+def test_after_the_last_one_nothing_stands_in_aws(aws, p):
+    with lease.hold(aws, p), lease.hold(aws, p, last=True):
+        assert len(names(aws)) == 1
     assert names(aws) == []
 
 
@@ -49,14 +64,14 @@ def test_a_second_run_goes_on_when_the_first_has_ended(aws, p, monkeypatch):
     put(aws, p, 1)
     monkeypatch.setattr(lease.time, "sleep", lambda _: aws.ssm.delete_parameter(Name=names(aws)[0]), raising=False)
     with lease.hold(aws, p):
-        assert names(aws) == [f"/runbook/{p.name}/lease/1"]
+        assert len(names(aws)) == 1
 
 
 def test_another_deployment_is_not_kept_waiting(aws, p, impatient):
     other = p.model_copy(update={"name": "registry2"})
     put(aws, other, 1)
     with lease.hold(aws, p):
-        assert sorted(names(aws)) == ["/runbook/registry/lease/1", "/runbook/registry2/lease/1"]
+        assert len(names(aws)) == 2
 
 
 def test_a_silent_one_is_free_by_awss_clock(aws, p, impatient, monkeypatch):
@@ -65,7 +80,6 @@ def test_a_silent_one_is_free_by_awss_clock(aws, p, impatient, monkeypatch):
     with lease.hold(aws, p):
         monkeypatch.undo()
         assert names(aws) == [f"/runbook/{p.name}/lease/5"]
-    assert names(aws) == []
 
 
 def test_one_of_a_process_of_this_computer_that_has_ended_is_free_at_once(aws, p, impatient):
@@ -87,10 +101,12 @@ def test_of_two_that_begin_at_once_one_gives_way(aws, p, impatient, monkeypatch)
             put(aws, p, 2)
         return seen[-1]
 
+    put(aws, p, 1, id="")
+
     monkeypatch.setattr(lease, "find_leases", find_leases)
     with pytest.raises(TimedOut, match="ann on a laptop"), lease.hold(aws, p):
         pass
-    assert names(aws) == [f"/runbook/{p.name}/lease/2"]
+    assert [each.number for each in plain(aws, p) if not each.free] == [2]
 
 
 def test_the_answer_to_its_making_may_be_lost(aws, p, impatient):
@@ -103,7 +119,7 @@ def test_the_answer_to_its_making_may_be_lost(aws, p, impatient):
 
     aws.ssm._client.put_parameter = twice
     with lease.hold(aws, p):
-        assert names(aws) == [f"/runbook/{p.name}/lease/1"]
+        assert len(names(aws)) == 1
 
 
 @pytest.mark.parametrize("mine", ["mine", "7", '["mine"]', '{"id": "x", "holder": "x"}'])

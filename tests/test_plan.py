@@ -151,7 +151,8 @@ def test_destruction_leaves_the_account_as_it_was_found(aws, p, empty):
     _, before = empty
     assert dump(aws) != before
     aws.s3.put_object(Bucket=p.bucket, Key="docker/registry/v2/one", Body=b"x")
-    assert "service: wanted absent, found still there" in plan.verify_destroyed(aws, p).failures()
+    left = plan.verify_destroyed(aws, p).failures()
+    assert "service: wanted absent, found still there" in left and "lease: wanted absent, found of " in left
     assert "kept" in repr(plan.destroy(aws, p))
     assert "kept" in repr(plan.verify_destroyed(aws, p).require())
     assert dump(aws) == {**before, "buckets": [p.bucket]}

@@ -39,7 +39,11 @@ def leave_one_of_everything(aws, p, number, at_once, figure):
         step.ensure(aws, p)
     after_one = dump(aws)
     plan.destroy(aws, p, images=True)
-    for kind in ("task definitions", "inactive task definitions"):  # numbers go on, and AWS keeps what is inactive
+    for kind in (
+        "task definitions",
+        "inactive task definitions",
+        "parameters",
+    ):  # numbers go on, what is inactive stays
         after_many[kind], after_one[kind] = len(after_many[kind]), len(after_one[kind])
     assert numbered(after_many) == numbered(after_one)
     figure("runs at once, interleaved", f"{number}, {at_once} at a time, {killed} of them killed")

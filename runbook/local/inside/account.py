@@ -1,6 +1,7 @@
 """The account inside moto, as far as the rules look at it: who uses what, and does a thing exist."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ec2.models import ec2_backends
@@ -12,6 +13,7 @@ from moto.iam.models import iam_backends
 from moto.route53.models import route53_backends
 from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
+from moto.ssm.models import ssm_backends
 
 from . import settling
 
@@ -167,6 +169,19 @@ def secret_has_rotation(region: str, name: str) -> bool:
 def secret_is_scheduled_for_deletion(region: str, name: str) -> bool:
     secrets = secretsmanager_backends[ACCOUNT][region].secrets
     return name in secrets and secrets[name].is_deleted()
+
+
+def note_deletions_of_parameters(region: str, names: Iterable[str]) -> None:
+    backend = ssm_backends[ACCOUNT][region]
+    now = time.monotonic()
+    backend.__dict__.setdefault("deleted", {}).update({name: now for name in names if name in backend._parameters})
+
+
+def parameter_was_deleted(region: str, name: str, seconds: float) -> bool:
+    """Whether this parameter is gone, for less than these seconds."""
+    backend = ssm_backends[ACCOUNT][region]
+    when = backend.__dict__.get("deleted", {}).get(name)
+    return when is not None and name not in backend._parameters and time.monotonic() - when < seconds
 
 
 def caller_reference_is_used(reference: str) -> bool:

@@ -15,6 +15,7 @@ RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 MOST_OBJECTS = 1000
 STANDARD_PARAMETER = 4096
+REST_SECONDS = 30
 
 
 def create_bucket(params: dict, region: str) -> None:
@@ -89,7 +90,10 @@ def rotate_secret(params: dict, region: str) -> None:
 
 
 def put_parameter(params: dict, region: str) -> None:
-    """PutParameter (Systems Manager), "Managing parameter tiers": 4 KB, 8 KB with the advanced tier."""
+    """PutParameter (Systems Manager), "Managing parameter tiers": 4 KB, 8 KB with the advanced tier. DeleteParameter:
+    30 s before the same name is made again; AWS documents no error for less."""
+    if account.parameter_was_deleted(region, params["Name"], REST_SECONDS):
+        raise Refused("TooManyUpdates", f"Parameter {params['Name']} was deleted less than {REST_SECONDS} s ago.")
     tier = params.get("Tier", "Standard")
     if tier == "Standard" and len(params["Value"]) > STANDARD_PARAMETER:
         raise Refused(
@@ -97,6 +101,16 @@ def put_parameter(params: dict, region: str) -> None:
             "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger "
             "parameter value, upgrade the parameter to use the advanced-parameter tier.",
         )
+
+
+def delete_parameter(params: dict, region: str) -> None:
+    """DeleteParameter (Systems Manager): what put_parameter asks for."""
+    account.note_deletions_of_parameters(region, [params["Name"]])
+
+
+def delete_parameters(params: dict, region: str) -> None:
+    """DeleteParameters: the same."""
+    account.note_deletions_of_parameters(region, params["Names"])
 
 
 def create_secret(params: dict, region: str) -> None:
@@ -115,5 +129,7 @@ RULES = {
     ("s3", "PutBucketPolicy"): put_bucket_policy,
     ("secretsmanager", "CreateSecret"): create_secret,
     ("secretsmanager", "RotateSecret"): rotate_secret,
+    ("ssm", "DeleteParameter"): delete_parameter,
+    ("ssm", "DeleteParameters"): delete_parameters,
     ("ssm", "PutParameter"): put_parameter,
 }

@@ -5,6 +5,8 @@ import json
 import pytest
 from refusals import REGION, refused
 
+from runbook.local.rules import storage
+
 pytestmark = pytest.mark.moto
 
 
@@ -89,3 +91,16 @@ def test_a_standard_parameter_has_4_kb(aws):
     refused("ValidationException", aws.ssm.put_parameter, **parameter, Value="x" * 4097)
     aws.ssm.put_parameter(**parameter, Value="x" * 4096)
     aws.ssm.put_parameter(**parameter, Value="x" * 4097, Tier="Advanced", Overwrite=True)
+
+
+@pytest.mark.parametrize("deleted", [("delete_parameter", {"Name": "/p"}), ("delete_parameters", {"Names": ["/p"]})])
+def test_a_parameter_is_not_made_again_within_30_s_of_its_deletion(aws, monkeypatch, deleted):
+    parameter = {"Name": "/p", "Type": "String", "Value": "x"}
+    aws.ssm.put_parameter(**parameter)
+    operation, params = deleted
+    getattr(aws.ssm, operation)(**params)
+    refused("TooManyUpdates", aws.ssm.put_parameter, **parameter)
+    refused("TooManyUpdates", aws.ssm.put_parameter, **parameter, Overwrite=True)
+    aws.ssm.put_parameter(**parameter | {"Name": "/q"})
+    monkeypatch.setattr(storage, "REST_SECONDS", 0)
+    aws.ssm.put_parameter(**parameter)
