@@ -6,7 +6,7 @@ import world
 from account import by_name, dump
 from victim import Victim, is_killed
 
-from runbook import former, plan
+from runbook import former, lease, plan
 from runbook.errors import NotOurs
 
 pytestmark = pytest.mark.moto
@@ -180,8 +180,9 @@ THEIRS = {
 def test_what_is_not_ours_stays(aws, request, which, make):
     p = request.getfixturevalue(which)
     make(aws, p)
-    before = dump(aws)
-    for verb in (former.verify_former, former.ensure_former, former.destroy_former):
-        with pytest.raises(NotOurs):
-            verb(aws, p)
-    assert dump(aws) == before
+    with lease.hold(aws, p):
+        before = dump(aws)
+        for verb in (former.verify_former, former.ensure_former, former.destroy_former):
+            with pytest.raises(NotOurs):
+                verb(aws, p)
+        assert dump(aws) == before

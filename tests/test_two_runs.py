@@ -43,7 +43,7 @@ def leave_one_of_everything(aws, p, number, at_once, figure):
         "task definitions",
         "inactive task definitions",
         "parameters",
-    ):  # numbers go on, what is inactive stays
+    ):  # numbers go on; inactive ones stay
         after_many[kind], after_one[kind] = len(after_many[kind]), len(after_one[kind])
     assert numbered(after_many) == numbered(after_one)
     figure("runs at once, interleaved", f"{number}, {at_once} at a time, {killed} of them killed")
