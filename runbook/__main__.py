@@ -44,11 +44,28 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     cloud = command("cloud", _cloud, "the embedded cloud on this computer: up, down or status")
-    cloud.add_argument("action", choices=("up", "down", "status"))
+    cloud.add_argument("action", choices=("up", "down", "status", "break"))
     cloud.add_argument("params", nargs="?", help="with up: put in it what a person brings for these params, too")
+    cloud.add_argument("row", nargs="?", type=int, help="with break: the failure (1 to 33) to bring about, for a try")
     with_params(command("run", _run, "run the notebooks 00 to 07 headless, and say where the registry is"))
     with_params(command("plan", _plan, "what the notebooks would change; exit status 3 if anything"))
-    with_params(command("verify", _verify, "every thing as wanted, and the registry as its clients see it"))
+    verify = command("verify", _verify, "every thing as wanted, and the registry as its clients see it")
+    verify.add_argument("params", nargs="?", help="a params file, or its name in params/ (blog)")
+    verify.add_argument("--url", help="instead of params: any registry, as its clients see it; https://HOST[:PORT]")
+    verify.add_argument("--user", action="append", default=[], help="with --url: a user; several are tried in turn")
+    verify.add_argument("--password", default="prompt", metavar="SOURCE", help="of that user: prompt or env:NAME")
+    verify.add_argument("--ca", metavar="FILE", help="with --url: PEM file of the authority that its certificate is of")
+    lint = command("lint", _lint, "what a registry will really do with these files; exit status 1 on an error")
+    lint.add_argument("files", nargs="+", metavar="FILE", help="config.yml, task definition (JSON) or .env; or an ARN")
+    lint.add_argument("--version", metavar="X.Y.Z", help="of the registry, where no file tells it")
+    with_params(command("doctor", _doctor, "what is wrong, why, and what to do; reads only; exit status 1 if anything"))
+    audit = command("audit", _audit, "findings on a deployment that this runbook did not make; reads only")
+    audit.add_argument(
+        "--service", required=True, metavar="ARN", help="of the ECS service; or its name, with --cluster"
+    )
+    audit.add_argument("--cluster", help="name of its cluster")
+    audit.add_argument("--cloud", choices=("aws", "embedded"), default="aws")
+    audit.add_argument("--region", help="of the service, where the ARN does not tell it")
     destroy = with_params(command("destroy", _destroy, "take the deployment away; absent things are fine"))
     destroy.add_argument("--confirm", metavar="NAME", help="the deployment's name; needed outside the embedded cloud")
     destroy.add_argument("--images", action="store_true", help="delete the bucket with the images in it, too")
@@ -122,6 +139,18 @@ def _verify(options: argparse.Namespace) -> int:
     reports = plan.Reports((*plan.verify(aws, p), registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p))))
     print(reports)
     return 0 if reports else EXIT_FAILED
+
+
+def _lint(options: argparse.Namespace) -> int:
+    raise NotImplementedError
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    raise NotImplementedError
+
+
+def _audit(options: argparse.Namespace) -> int:
+    raise NotImplementedError
 
 
 def _destroy(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from .errors import VerificationFailed
+from .failures import FAILURES
 
 
 class Document(dict):
@@ -41,15 +42,24 @@ class Prose(str):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `wanted` and `found` are short texts without ids or times."""
+    """One thing that was looked at. `wanted` and `found` are short texts without ids or times; `row` is the failure
+    (of FAILURES) that it points to when it is not ok."""
 
     name: str
     ok: bool
     wanted: str
     found: str
+    row: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.found}" if self.ok else f"{self.name}: wanted {self.wanted}, found {self.found}"
+        return f"{self.name}: {self.found}" if self.ok else f"{self.name}: wanted {self.wanted}, found {self.seen}"
+
+    @property
+    def seen(self) -> str:
+        """What was found, with the cause that it points to."""
+        return (
+            self.found if self.ok or not self.row else f"{self.found} (failure {self.row}: {FAILURES[self.row].cause})"
+        )
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,9 @@ class Report:
     def __add__(self, other: "Report") -> "Report":
         return replace(self, checks=self.checks + other.checks, absent=self.absent or other.absent)
 
-    def check(self, name: str, ok: bool, wanted: Any, found: Any) -> "Report":
+    def check(self, name: str, ok: bool, wanted: Any, found: Any, *, row: int | None = None) -> "Report":
         """This report with one more check."""
-        return replace(self, checks=(*self.checks, Check(name, bool(ok), words(wanted), words(found))))
+        return replace(self, checks=(*self.checks, Check(name, bool(ok), words(wanted), words(found), row)))
 
     def require(self) -> "Report":
         if not self:
@@ -96,7 +106,7 @@ class Report:
         lines = [f"{self.title}: {state}"]
         for check in self.checks:
             mark, value = (
-                ("ok    ", check.found) if check.ok else ("differs", f"wanted {check.wanted}, found {check.found}")
+                ("ok    ", check.found) if check.ok else ("differs", f"wanted {check.wanted}, found {check.seen}")
             )
             lines.append(f"  {mark:7} {check.name:{width}}  {value}".rstrip())
         return "\n".join(lines)
@@ -104,7 +114,7 @@ class Report:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr>{_mark(*_MARKS[check.ok])}{_cell(check.name, width=14)}"
-            + _cell(*((check.found,) if check.ok else (f"wanted: {check.wanted}", f"found: {check.found}")), width=20)
+            + _cell(*((check.found,) if check.ok else (f"wanted: {check.wanted}", f"found: {check.seen}")), width=20)
             + "</tr>"
             for check in self.checks
         )
