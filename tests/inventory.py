@@ -56,6 +56,7 @@ _MADE_UP = (
     (re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}"), "«bcrypt»"),
     (re.compile(r"(:secret:[\w/+=.@-]+)-[A-Za-z0-9]{6}\b"), r"\1-‹id›"),
     (re.compile(r"\becs-svc/\d+"), "ecs-svc/‹id›"),
+    (re.compile(r"(:scalable-target/)\w+"), r"\1‹id›"),
     (re.compile(r"\b(?:10|54|172)(?:([.-])\d{1,3}){3}\b(?!/)"), "‹address›"),
     (re.compile(r'\{"id": "", "holder": "[^"]*", "process": "[^"]*"\}'), "«a lease given back»"),
     (re.compile(r'\{"id": "[^"]+", "holder": "[^"]*", "process": "[^"]*"\}'), "«a lease»"),

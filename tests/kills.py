@@ -38,8 +38,8 @@ class Kills:
     def __init__(self, aws, chosen: Callable[[bool], bool], after: Callable[[], object]):
         self.chosen, self.after, self.points, self.writes = chosen, after, [], []
         self._living, self._threads = {}, set(threading.enumerate())
-        for event in ("before-call", "after-call"):
-            aws._session.events.register_first(event, self._at)
+        aws._session.events.register_last("before-call", self._at)  # a write that is refused here is none
+        aws._session.events.register_first("after-call", self._at)
 
     def __enter__(self):
         return self

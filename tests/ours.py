@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from moto.backends import get_backend
-
 KEY = "runbook:deployment"
 
 
@@ -81,10 +79,8 @@ def _group(aws, p, name, value):
 
 
 def _template(aws, p, name, value):
-    """In moto's own object: its CreateTags does not reach a launch template's tags."""
-    template = get_backend("ec2")[aws.account][p.region].get_launch_template_by_name(name)
-    template.tags[:] = [tag for tag in template.tags if tag["key"] != KEY]
-    template.tags += [{"key": KEY, "value": value}] if value else []
+    found = aws.ec2.describe_launch_templates(LaunchTemplateNames=[name])["LaunchTemplates"][0]
+    _ec2(aws, found["LaunchTemplateId"], value)
 
 
 def _scaling_group(aws, p, name, value):

@@ -94,11 +94,11 @@ def test_only_the_registrys_records_are_written(aws, p):
 
 
 # Allowed and not called by a run in which nobody else touches anything: it mends what was changed by hand, lost or
-# left half-made, or tells why something failed.
+# left half-made, or tells before the first write or afterwards why something fails.
 MENDING = set(
-    "ec2:DescribeNetworkInterfaces ecs:DeregisterContainerInstance ecs:TagResource ecs:UpdateCluster "
+    "ec2:DescribeInstanceTypes ecs:DeregisterContainerInstance ecs:UpdateCluster "
     "iam:DetachUserPolicy iam:UpdateAssumeRolePolicy logs:GetLogEvents s3:AbortMultipartUpload s3:DeleteObject "
-    "secretsmanager:PutSecretValue secretsmanager:RestoreSecret".split()
+    "secretsmanager:RestoreSecret".split()
 )
 # … what takes away pieces of the other choice, mends or rotates those of the own one, or AWS asks for besides.
 ALONE = {
@@ -109,7 +109,7 @@ ALONE = {
         "autoscaling:DescribeScalingActivities cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource "
         "ec2:AssociateIamInstanceProfile ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplateVersions "
         "ec2:ModifyInstanceAttribute ec2:ModifyInstanceMetadataOptions ec2:ReplaceIamInstanceProfileAssociation "
-        "ec2:DescribeInstanceTypes ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices "
+        "ec2:DescribeNetworkInterfaces ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices "
         "ecs:PutClusterCapacityProviders "
         "elasticache:DeleteCacheParameterGroup elasticache:DeleteCacheSubnetGroup elasticache:DeleteReplicationGroup "
         "elasticache:DescribeCacheClusters elasticache:DescribeCacheParameters elasticache:ListTagsForResource "
@@ -121,7 +121,7 @@ ALONE = {
         "elasticloadbalancing:DescribeTargetGroupAttributes elasticloadbalancing:DescribeTargetHealth "
         "elasticloadbalancing:DetachLoadBalancerFromSubnets "
         "elasticloadbalancing:SetLoadBalancerListenerSSLCertificate "
-        "iam:GetAccessKeyLastUsed iam:UpdateAccessKey".split()
+        "ecs:TagResource iam:GetAccessKeyLastUsed iam:UpdateAccessKey secretsmanager:PutSecretValue".split()
     ),
     "production": set(
         "acm:GetCertificate application-autoscaling:DeleteScheduledAction "
