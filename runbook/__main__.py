@@ -110,6 +110,7 @@ def _run(options: argparse.Namespace) -> int:
     if note:
         print(f"emulated  {note}")
     if not all(result.ok for result in results):
+        print(results[-1].diagnosis, file=sys.stderr)
         print("The run stopped. Mend what the last line says, then run the same command again.", file=sys.stderr)
         return EXIT_FAILED
     print(clients.instructions(aws, p, params=options.params))

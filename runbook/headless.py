@@ -23,12 +23,13 @@ CELL_TIMEOUT = 1800  # seconds; the steps' own waits end long before
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one notebook. `seconds` is wall time; `why` is empty when it is ok."""
+    """What came of one notebook. `seconds` is wall time; `why` is empty when it is ok, and so is the `diagnosis`."""
 
     notebook: str
     ok: bool
     seconds: float
     why: str = ""
+    diagnosis: str = ""
 
 
 def notebooks() -> list[Path]:
@@ -119,7 +120,18 @@ def _one(notebook: Path, output: Path, p: Params, stream) -> Result:
     why = " ".join(_ANSI.sub("", why or _unfinished(output)).split())
     seconds = time.monotonic() - started
     line.end(f"FAILED: {why}" if why else "ok", seconds)
-    return Result(notebook.stem, not why, round(seconds, 1), why)
+    return Result(notebook.stem, not why, round(seconds, 1), why, _diagnosis(output) if why else "")
+
+
+def _diagnosis(output: Path) -> str:
+    """What is shown below the error of the cell that failed."""
+    for cell in json.loads(output.read_text())["cells"]:
+        shown = cell.get("outputs", [])
+        failed = [at for at, each in enumerate(shown) if each["output_type"] == "error"]
+        if failed:
+            below = [each["data"].get("text/plain", "") for each in shown[failed[0] :] if "data" in each]
+            return "\n".join("".join(text) for text in below)
+    return ""
 
 
 def _unfinished(output: Path) -> str:
@@ -228,6 +240,7 @@ def _report(folder: Path, p: Params, results: list[Result], note: str) -> None:
         "| notebook | result | seconds | why |",
         "|---|---|---|---|",
         *rows,
+        *(line for r in results if r.diagnosis for line in ("", "```", r.diagnosis, "```")),
     ]
     (folder / "report.md").write_text("\n".join(text) + "\n")
 

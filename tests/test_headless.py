@@ -64,6 +64,28 @@ def test_a_failure_stops_the_run_and_says_why(notebook, cell, why):
     assert (folder / "00_one.ipynb").exists()
 
 
+ATTENDED = """
+from runbook import at_failure, doctor
+from runbook.doctor import Cause, Diagnosis
+from runbook.errors import ParamsError, StepFailed
+doctor.diagnose = lambda aws, p: Diagnosis(p, ("name",), Cause.of(5, "503 for all that is asked"))
+at_failure.attend(None, "deployment registry")
+"""
+
+
+def test_below_a_failed_cell_the_doctor_names_the_cause(notebook):
+    folder, results, _ = notebook(f"{ATTENDED}\nraise StepFailed('no registry answers')")
+    assert "(failure 5)" in results[0].diagnosis and "503 for all that is asked" in results[0].diagnosis
+    assert results[0].diagnosis in (folder / "report.md").read_text()
+    (failed,) = (cell for cell in nbformat.read(folder / "00_one.ipynb", 4).cells[-1:])
+    assert [output.output_type for output in failed.outputs] == ["error", "display_data"]
+
+
+def test_wrong_params_need_no_doctor(notebook):
+    _, results, _ = notebook(f"{ATTENDED}\nraise ParamsError('no such key')")
+    assert results[0].diagnosis == ""
+
+
 def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
     monkeypatch.setattr(headless, "CELL_TIMEOUT", 1)
     _, results, _ = notebook("import threading; threading.Event().wait()")
