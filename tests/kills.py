@@ -38,7 +38,8 @@ class Kills:
     def __init__(self, aws, chosen: Callable[[bool], bool], after: Callable[[], object]):
         self.chosen, self.after, self.points, self.writes = chosen, after, [], []
         self._living, self._threads = {}, set(threading.enumerate())
-        aws._session.events.register_last("before-call", self._at)  # a write that is refused here is none
+        # After the session's own hooks, as a write that they refuse is none; before those that answer for a node.
+        aws._session.events.register("before-call", self._at)
         aws._session.events.register_first("after-call", self._at)
 
     def __enter__(self):

@@ -100,6 +100,7 @@ MENDING = set(
     "iam:DetachUserPolicy iam:UpdateAssumeRolePolicy logs:GetLogEvents s3:AbortMultipartUpload s3:DeleteObject "
     "secretsmanager:RestoreSecret".split()
 )
+SOMETIMES = {"ec2:DescribeNetworkInterfaces"}  # where a security group is still held when it is to go
 # … what takes away pieces of the other choice, mends or rotates those of the own one, or AWS asks for besides.
 ALONE = {
     "blog": set(
@@ -109,7 +110,7 @@ ALONE = {
         "autoscaling:DescribeScalingActivities cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource "
         "ec2:AssociateIamInstanceProfile ec2:DeleteLaunchTemplate ec2:DescribeLaunchTemplateVersions "
         "ec2:ModifyInstanceAttribute ec2:ModifyInstanceMetadataOptions ec2:ReplaceIamInstanceProfileAssociation "
-        "ec2:DescribeNetworkInterfaces ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices "
+        "ec2:StartInstances ecs:DeleteCapacityProvider ecs:ListServices "
         "ecs:PutClusterCapacityProviders "
         "elasticache:DeleteCacheParameterGroup elasticache:DeleteCacheSubnetGroup elasticache:DeleteReplicationGroup "
         "elasticache:DescribeCacheClusters elasticache:DescribeCacheParameters elasticache:ListTagsForResource "
@@ -170,7 +171,7 @@ def test_the_whole_life_of_both_under_exactly_their_policies(operator, home, mon
         never = granted - called - IMPLIED
         figure(f"actions of the policy of {name} that a run called", f"{len(granted - never)} of {len(granted)}")
         print(name, sorted(never))
-        assert never == MENDING | ALONE[name]
+        assert never - SOMETIMES == MENDING | ALONE[name]
 
 
 def record(aws):
