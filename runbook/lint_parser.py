@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import yaml
 
 from .finding import Finding
-from .lint_keys import BOOL, DURATION, INT, LEVEL, LIST, Free, Version, beside, fields, keys
+from .lint_keys import BOOL, DURATION, INLINES_REDIS, INT, LEVEL, LIST, Free, Version, beside, fields, keys
 
 PREFIX = "REGISTRY_"
 _NODES, _DEPTH, _LARGEST = 20_000, 40, 1 << 20
 _LEVELS = ("debug", "error", "info", "warn")
 # Go's time.ParseDuration
 _DURATION = re.compile(r"[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
+_RENAMED = (("redis", "addr"), ("redis", "addrs"))  # from version 2 to 3; lint_settings tells
 _TAKE_OUT = "take it out, or see the documentation of the registry's version"
 _NEAR = 0.75  # of two names, as difflib tells it
 # What PyYAML raises on a text that is no YAML, and on a scalar with a tag that does not fit it.
@@ -168,7 +169,8 @@ def _check_file(applied: Applied, known: Mapping[str, Any], section: Mapping[str
         at = (*path, key)
         where = f"{applied.file}: {'.'.join(at)}"
         if key not in known:
-            _ignored_key(applied, where, key, known)
+            if at not in _RENAMED:
+                _ignored_key(applied, where, key, known)
             continue
         kind = known[key]
         if isinstance(value, str) and at in (("storage",), ("auth",)):
@@ -219,6 +221,8 @@ class _Variable:
         named = fields(self.version, path, kinds)
         key = named.get(rest[0])
         if key is None:
+            if path == ("redis",) and not self._redis(rest):
+                return
             said = "the registry does not know it and ignores it (one line in its log, at the start)"
             self._ignored(said, self._meant(named, path, rest))
             return
@@ -233,6 +237,20 @@ class _Variable:
             self._item(node, key, at, rest[1:])
         else:
             self._ignored(f"the registry ignores it, without a word: {'.'.join(at)} has no keys", None)
+
+    def _redis(self, rest: list[str]) -> bool:
+        """Whether a variable that is none of this version's for redis is misspelt; what is another version's is told
+        here."""
+        version = self.version or (3,)
+        inline = INLINES_REDIS if (3,) < version < INLINES_REDIS else None
+        if inline is None and rest[0] not in ("ADDR", "ADDRS"):
+            return True
+        meant = "REGISTRY_REDIS_ADDR" if version[0] == 2 else "REGISTRY_REDIS_ADDRS, with a list"
+        if inline:
+            meant = "REGISTRY_REDIS with the whole section as YAML: before 3.1 no variable reaches into it"
+        what = f"version {version[0]} does not know it and ignores it (one line in its log, at the start)"
+        self.applied.findings.append(Finding("error", self.name, what, f"set {meant}", 26))
+        return False
 
     def _free(self, node: Any, kind: Free, path: tuple[str, ...], rest: list[str]) -> None:
         if node is LATER:
@@ -309,9 +327,9 @@ class _Variable:
     def _unknown(self, kinds: Mapping[str, Any], section: Mapping[str, Any], at: tuple[str, ...]) -> None:
         for key, value in section.items():
             where = f"{self.name}: {'.'.join((*at, key))}"
-            if key not in kinds:
+            if key not in kinds and (*at, key) not in _RENAMED:
                 _ignored_key(self.applied, where, key, kinds)
-            elif expected := wrong(kinds[key], value):
+            elif key in kinds and (expected := wrong(kinds[key], value)):
                 self.applied.findings.append(_starts_not(where, expected))
 
     def _tell(self, at: tuple[str, ...], value: Any, found: Any) -> None:
