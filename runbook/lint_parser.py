@@ -4,6 +4,7 @@ https://github.com/distribution/distribution/blob/v2.8.3/configuration/parser.go
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -63,6 +64,12 @@ class Applied(NamedTuple):
             if path[:end] in self.origins:
                 return self.origins[path[:end]]
         return f"{self.file}: {'.'.join(path)}"
+
+    def inside(self, *path: str) -> str:
+        """The same, or the first variable that says a part of it."""
+        parts = (name for at, name in self.origins.items() if at[: len(path)] == path)
+        told = self.where(*path)
+        return next(parts, told) if told.startswith(f"{self.file}: ") else told
 
 
 def read_yaml(text: str) -> Any:
@@ -359,16 +366,17 @@ class _Variable:
         self.applied.findings.append(_starts_not(self.name, expected))
 
     def _meant(self, named: Mapping[str, str], path: tuple[str, ...], rest: list[str]) -> str | None:
-        """The variable with the nearest name: in this section first, then anywhere."""
-        section = ("REGISTRY", *self.name.split("_")[1 : len(path) + 1])
-        if near := closest("".join(rest), named):
-            return "_".join((*section, near))
-        if len(rest) > 1 and (near := closest(rest[0], named)):
-            return "_".join((*section, near, *rest[1:]))
-        return closest(self.name, all_names(self.version))
+        """The variable with the nearest name, underscores apart; or with the nearest section."""
+        squeezed = {name.removeprefix(PREFIX).replace("_", ""): name for name in all_names(self.version)}
+        if near := closest(self.name.removeprefix(PREFIX).replace("_", ""), squeezed, 0.8):
+            return squeezed[near]
+        if near := closest(rest[0], named):
+            return "_".join(("REGISTRY", *self.name.split("_")[1 : len(path) + 1], near, *rest[1:]))
+        return None
 
 
-def all_names(version: Version | None) -> list[str]:
+@functools.cache
+def all_names(version: Version | None) -> tuple[str, ...]:
     """Every variable that has one meaning."""
 
     def below(kinds: Mapping[str, Any], path: tuple[str, ...], name: str):
@@ -378,4 +386,4 @@ def all_names(version: Version | None) -> list[str]:
             if isinstance(inner, Mapping):
                 yield from below(inner, (*path, key), f"{name}_{field}")
 
-    return list(below({key: kind or {} for key, kind in keys(version).items()}, (), "REGISTRY"))
+    return tuple(below({key: kind or {} for key, kind in keys(version).items()}, (), "REGISTRY"))

@@ -81,7 +81,7 @@ def _storage(applied: Applied, version: Version | None, replicas: int) -> list[F
 
 
 def _where_of(applied: Applied, named: list[str]) -> str:
-    told = [applied.where("storage", name) for name in named]
+    told = [applied.inside("storage", name) for name in named]
     return next((each for each in told if not each.startswith(applied.file)), told[0])
 
 
@@ -149,6 +149,7 @@ def _redirect(applied: Applied, name: str) -> list[Finding]:
     if off or name not in S3_DRIVERS:
         return []
     what = "a pull is sent on to an address of S3, which every client must be able to reach"
+    where = "storage.redirect.disable" if off is None else where
     return [Finding("note", where, what, "leave it, or set storage.redirect.disable: true", 19)]
 
 
@@ -203,7 +204,7 @@ def _redis(applied: Applied, version: Version | None, used: str | None) -> list[
         found.append(Finding("error", used, what, f"set redis.{right}", 26))
     elif has and not used and applied.get("storage", "cache") is not LATER:
         what = "redis is configured, and the cache does not use it"
-        found.append(Finding("note", applied.where("redis"), what, "set storage.cache.blobdescriptor: redis"))
+        found.append(Finding("note", applied.inside("redis"), what, "set storage.cache.blobdescriptor: redis"))
     return found + _redis_tls(applied, version, redis, has)
 
 
@@ -213,7 +214,7 @@ def _redis_tls(applied: Applied, version: Version | None, redis: dict, address: 
     wanted = bool(tls) or any(str(each).startswith("rediss:") for each in addresses if isinstance(each, str))
     if not wanted or version is None or version >= (3, 1) or version == (3,):
         return []
-    where = applied.where("redis", "tls") if tls else applied.where("redis")
+    where = applied.where("redis", "tls") if tls else applied.inside("redis")
     if version[0] == 2:
         what = "version 2 has no TLS for redis"
     elif isinstance(tls, dict) and tls.get("certificate") and tls.get("key"):
@@ -306,12 +307,9 @@ def _maintenance(applied: Applied) -> list[Finding]:
         if not isinstance(section, dict) or key not in section or section[key] is LATER:
             continue
         if isinstance(section[key], Implied) or not isinstance(section[key], dict):
-            where = next(
-                (at for path, at in applied.origins.items() if path[:3] == ("storage", "maintenance", key)), None
-            )
             what = f"the registry will not start: it takes {key} as a whole section only"
-            remedy = f"set REGISTRY_STORAGE_MAINTENANCE_{key.upper()} to {{enabled: true}}, or to false"
-            found.append(Finding("error", where or applied.where("storage", "maintenance", key), what, remedy))
+            remedy = f"set REGISTRY_STORAGE_MAINTENANCE_{key.upper()} to {{enabled: true}} or {{enabled: false}}"
+            found.append(Finding("error", applied.inside("storage", "maintenance", key), what, remedy))
     purging = applied.get("storage", "maintenance", "uploadpurging", "enabled")
     if purging is False:
         what = "uploads that were begun and never finished stay in the storage"
