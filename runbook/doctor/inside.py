@@ -12,7 +12,7 @@ from .patient import Patient
 
 __all__ = ["cache", "configuration", "credentials", "log", "storage", "tasks"]
 
-_SAID = 5  # lines of a log that nobody understands
+_SAID = 3  # lines of a log that nobody understands
 _HTPASSWD = signs.SIGNS[0].words
 _STACK = re.compile(r"goroutine \d+ |Usage:$")
 
@@ -82,7 +82,7 @@ def _last(patient: Patient) -> list[str]:
     for line in patient.failed_lines:
         if _STACK.match(line.text):
             break
-        lines.append(_logged(line, signs.NO_HTTP_SECRET))
+        lines.append(_logged(line, signs.ANY))
     return lines[-_SAID:] or [f"no line in log group {patient.p.log_group}"]
 
 

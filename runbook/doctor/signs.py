@@ -30,6 +30,7 @@ SIGNS = tuple(
         (31, r"localhost:4318|\[::1\]:4318|127\.0\.0\.1:4318", False),
     )
 )
+ANY = re.compile("")
 NO_HTTP_SECRET = re.compile(r"No HTTP secret provided")
 NO_CREDENTIALS = re.compile(r"NoCredentialProviders")
 OF_S3 = re.compile(r"s3aws|AccessDenied|NoSuchBucket|InvalidAccessKeyId|SignatureDoesNotMatch")

@@ -121,6 +121,7 @@ def _one_hop(aws: AWS, p: Params) -> None:
 def _two_hops(aws: AWS, p: Params) -> None:
     for node in running_nodes(aws, p):
         aws.ec2.modify_instance_metadata_options(InstanceId=node.id, HttpTokens="required", HttpPutResponseHopLimit=2)
+    _until_healthy(aws, p)
 
 
 def _no_multipart(aws: AWS, p: Params) -> None:
@@ -180,6 +181,13 @@ def _denied(aws: AWS, p: Params) -> None:
     _until_unhealthy(aws, p)
 
 
+def _open_again(aws: AWS, p: Params) -> None:
+    found = json.loads(aws.s3.get_bucket_policy(Bucket=p.bucket)["Policy"])
+    found["Statement"] = [each for each in found["Statement"] if each.get("Sid") != "Broken"]
+    aws.s3.put_bucket_policy(Bucket=p.bucket, Policy=json.dumps(found))
+    _until_healthy(aws, p)
+
+
 def _unfinished(aws: AWS, p: Params) -> None:
     aws.s3.delete_bucket_lifecycle(Bucket=p.bucket)
     for _ in range(3):
@@ -193,8 +201,16 @@ def _finish(aws: AWS, p: Params) -> None:
 
 def _throttle(aws: AWS, p: Params) -> None:
     state.throttled(state.home()).touch()
-    _until_push_fails(aws, p)
-    _until_logged(aws, p, "SlowDown")
+    login = htpasswd.logins(aws, p)[0]
+
+    def look():
+        with aws.http() as http:
+            answer = said(Client(http, p, login).send("POST", f"/v2/{image.REPOSITORY}/blobs/uploads/"))
+        found = aws.logs.all("filter_log_events", "events", logGroupName=p.log_group)
+        logged = any("SlowDown" in each["message"] for each in found)
+        return logged or None, f"an upload that begins gets {answer}"
+
+    wait("a push that S3 throttles", look, timeout=_SECONDS)
 
 
 def _no_throttle(aws: AWS, p: Params) -> None:
@@ -269,13 +285,18 @@ def _redeploy(aws: AWS, p: Params) -> None:
 
 def _until_unhealthy(aws: AWS, p: Params) -> None:
     """The registry's storage health check has failed three times, ten seconds apart."""
+    wait("a registry without its storage", lambda: _answers(aws, p, "503"), timeout=_SECONDS)
 
-    def look():
-        with aws.http() as http:
-            answer = said(Client(http, p).send("GET", "/"))
-        return answer.startswith("503") or None, f"GET / answers {answer}"
 
-    wait("a registry without its storage", look, timeout=_SECONDS)
+def _until_healthy(aws: AWS, p: Params) -> None:
+    """The balancer has noticed, too."""
+    wait("a registry with its storage", lambda: _answers(aws, p, "200"), timeout=_SECONDS)
+
+
+def _answers(aws: AWS, p: Params, status: str) -> tuple[bool | None, str]:
+    with aws.http() as http:
+        answer = said(Client(http, p).send("GET", "/"))
+    return answer.startswith(status) or None, f"GET / answers {answer}"
 
 
 def _until_push_fails(aws: AWS, p: Params) -> None:
@@ -289,18 +310,10 @@ def _until_push_fails(aws: AWS, p: Params) -> None:
     wait("a push that fails", look, timeout=_SECONDS)
 
 
-def _until_logged(aws: AWS, p: Params, words: str) -> None:
-    def look():
-        found = aws.logs.all("filter_log_events", "events", logGroupName=p.log_group)
-        return any(words in each["message"] for each in found) or None, f"{len(found)} lines"
-
-    wait(f"{words} in the log", look, timeout=_SECONDS)
-
-
 BREAKS: dict[int, Break] = {
     1: Break("production", _no_http_secret, "The registries are replaced by some without a shared http secret."),
     2: Break("production", _files, "The registries are replaced by some that store in files of their own."),
-    5: Break("blog", _denied, "The bucket's policy denies everything to the registry's user."),
+    5: Break("blog", _denied, "The bucket's policy denies everything to the registry's user.", _open_again),
     8: Break("blog", _no_multipart, "The policy of the registry's user only reads and lists."),
     9: Break("production", _task_role, "Only the task's role may use the bucket, and the image is registry 2.",
              _without_task_role),

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 
 from ... import revisions, rollout
+from ...errors import AwsError
 from ...params import Params
 from ...session import AWS
 from ...wait import wait
@@ -24,9 +25,20 @@ def redefine(aws: AWS, p: Params, edit: Edit) -> str:
     task = {key: copy.deepcopy(live[key]) for key in _KEPT if live.get(key)}
     edit(task, next(each for each in task["containerDefinitions"] if each["name"] == p.container_name))
     tags = revisions.find_active(aws, p)[0]["tags"]
-    made = aws.ecs.register_task_definition(**task, tags=tags)["taskDefinition"]["taskDefinitionArn"]
+    made = wait("task definition", lambda: _registered(aws, task | {"tags": tags}), timeout=_SECONDS)
     aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, taskDefinition=made)
     return made
+
+
+def _registered(aws: AWS, task: dict) -> tuple[str | None, str]:
+    """IAM spreads a new role within seconds."""
+    try:
+        made = aws.ecs.register_task_definition(**task)
+    except AwsError as error:
+        if "Role is not valid" in error.message:
+            return None, error.message
+        raise
+    return made["taskDefinition"]["taskDefinitionArn"], "registered"
 
 
 def variables(container: dict) -> dict[str, str]:
