@@ -1,0 +1,6 @@
+"""Breaks behind the balancer."""
+
+from .frame import Break
+
+BREAKS: dict[int, Break] = {}
+NOT_HERE: dict[int, str] = {}
