@@ -163,6 +163,8 @@ def _follow(session: requests.Session, client: registry_api.Client) -> tuple[str
     if answer is None or answer.status_code not in (301, 302, 303, 307, 308):
         return None
     location = urlsplit(answer.headers["Location"])
+    if not location.netloc:
+        return None
     there = f"{location.scheme}://{location.netloc}"
     try:
         with session.get(answer.headers["Location"], stream=True, allow_redirects=False, timeout=_SECONDS) as found:
@@ -183,7 +185,9 @@ def _some_blob(client: registry_api.Client) -> str | None:
 
 
 def _why(error: Exception) -> str:
-    """The last words of a chain of exceptions, without addresses of objects or a signed query."""
+    """In words without a signed query."""
+    if isinstance(error, CloudError):
+        return str(error)
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):

@@ -10,7 +10,7 @@ import socket
 
 from .. import dns, plan, registry_api, rollout
 from ..errors import CloudError, NotOurs, StepFailed
-from ..report import Report
+from ..report import Report, words
 from .diagnosis import Cause
 from .patient import Patient
 
@@ -29,7 +29,8 @@ def name(patient: Patient) -> Cause | None:
         report = dns.verify_record(patient.aws, p)
     except (NotOurs, StepFailed):
         return None  # the rest of the plan tells it
-    if report.absent:
+    there = {check.name: check.found for check in report.checks}
+    if report.absent or there["Type"] == words(None):
         return _run(f"{p.domain} has no record in Route 53", (f"zone {p.zone}: no record {p.domain}",), _05)
     wrong = [check for check in report.checks if not check.ok and check.name in ("Type", "Target")]
     if wrong:
@@ -100,9 +101,9 @@ def rest(patient: Patient) -> Cause | None:
         state = "is not there" if report.absent else "is not as wanted"
         return _run(f"{report.title} {state}", _evidence(report), step.notebook)
     if not patient.is_open:
-        words = f"GET /v2/ without a login: {patient.door.words}"
+        seen = f"GET /v2/ without a login: {patient.door.words}"
         remedy = f"read the log group {patient.p.log_group}, then ask again: the answer may have been one of a moment"
-        return Cause("all that the plan knows is as wanted, and the registry does not answer", (words,), remedy, _06)
+        return Cause("all that the plan knows is as wanted, and the registry does not answer", (seen,), remedy, _06)
     return None
 
 
@@ -149,8 +150,8 @@ def _check(patient: Patient) -> Cause | None:
     path = asked.partition("/")[2]
     if not re.match(r"v2(/|$)", path) or _takes(codes, 401) or patient.healthy:
         return None
-    said = {words for _, words in patient.targets}
-    if (told := [each for each in said if re.search(r"\[\d+\]", each)]) and not any("[401]" in each for each in told):
+    fares = {each for _, each in patient.targets}
+    if (told := [each for each in fares if re.search(r"\[\d+\]", each)]) and not any("[401]" in each for each in told):
         return None
     return Cause.of(6, f"health check: {asked}, healthy with {codes}", *_fare(patient))
 
@@ -170,7 +171,7 @@ def _takes(codes: str, status: int) -> bool:
 
 
 def _fare(patient: Patient) -> tuple[str, ...]:
-    said = sorted({words for well, words in patient.targets if not well})
+    said = sorted({each for well, each in patient.targets if not well})
     return (f"{patient.healthy} of {len(patient.targets)} targets healthy", *said, f"GET /v2/: {patient.door.words}")
 
 

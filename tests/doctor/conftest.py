@@ -14,17 +14,12 @@ def deployed(home):
         if name not in made:
             p = load(name)
             aws = plan.start(p)
-            mend(aws, p)
+            for step in plan.STEPS:
+                step.ensure(aws, p)
             made[name] = aws, p
         return made[name]
 
     return deploy
-
-
-def mend(aws, p, first=None):
-    """All steps again; those of the notebook that the doctor named first."""
-    for step in sorted(plan.STEPS, key=lambda step: step.notebook != first):
-        step.ensure(aws, p)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def no_free_port(aws: AWS, p: Params) -> None:
 def unknown_authority(aws: AWS, p: Params) -> None:
     """What a certificate without its chain is to a client: one of an authority that it does not know."""
     with tempfile.TemporaryDirectory() as folder:
-        serve(aws, p, Authority(Path(folder)).sign([p.domain]))
+        serve(aws, p, Authority(Path(folder), name="An authority that nobody knows").sign([p.domain]))
 
 
 def serve(aws: AWS, p: Params, leaf: Leaf) -> None:
@@ -149,8 +149,8 @@ def _limit() -> Path:
 
 
 def _refuses(aws: AWS, p: Params) -> bool:
-    with aws.http() as http:
-        return http.get(f"{p.url}/v2/", data=b"x" * (2 * _LARGEST)).status_code == 413
+    with aws.http() as http:  # none of the GiB is sent: who refuses it does not read it
+        return http.get(f"{p.url}/v2/", headers={"Content-Length": str(1024**3)}).status_code == 413
 
 
 BREAKS: dict[int, Break] = {
@@ -158,7 +158,7 @@ BREAKS: dict[int, Break] = {
     4: Break("blog", short_idle_timeout, "the balancer's idle timeout is 60 s"),
     6: Break("blog", check_of_v2, "the balancer's health check asks for /v2/"),
     7: Break("blog", broken_unseen, "the registry answers 404 to everything, which a TCP check does not see"),
-    19: Break("blog", unreachable_redirect, "a blob's GET is redirected to an address that no client reaches"),
+    19: Break("blog", unreachable_redirect, "a blob's GET is redirected to a name that no client can resolve"),
     20: Break("blog", no_free_port, "a deployment starts its task before the one on the fixed host port ends"),
     23: Break("blog", unknown_authority, "the balancer shows a certificate of an authority that no client knows"),
     24: Break("blog", limited_requests, "a proxy refuses requests larger than 64 KiB", unlimited_requests),
