@@ -205,7 +205,8 @@ def _pull(patient: Patient) -> Cause | None:
 def _unseen(patient: Patient) -> tuple[str, ...]:
     """What shows that the balancer calls a registry healthy which is not; nothing where it does not."""
     asked, _ = _health_check(patient.balancer)
-    if not asked.startswith(("TCP:", "SSL:")) or not patient.healthy or patient.door.status in (None, 401):
+    runs = (patient.service or {}).get("runningCount", 0)  # a check sees the end of a task some seconds later
+    if not asked.startswith(("TCP:", "SSL:")) or not runs or not patient.healthy or patient.door.status in (None, 401):
         return ()
     fares = f"{patient.healthy} of {len(patient.targets)} targets healthy"
     return f"health check: {asked}; {fares}", f"GET /v2/ without a login: {patient.door.words}"
