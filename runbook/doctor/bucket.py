@@ -20,17 +20,17 @@ _OLD = datetime.timedelta(days=1)
 
 def credentials(patient: Patient) -> Cause | None:
     """Whether the registry gets credentials at all, and whether they may do what it does."""
-    if patient.container is None:
+    if patient.registry is None:
         return None
     if patient.uses_static_key:
         return _key(patient) or _rights(patient, "user", patient.p.user_name)
-    task_role = patient.definition.get("taskRoleArn")
+    task_role = patient.suspect.get("taskRoleArn")
     if task_role and patient.version >= (3,):
         return _rights(patient, "role", task_role.rsplit("/")[-1])
     found = _rights(patient, "role", patient.p.node_role)
     if task_role and found and patient.version[:1] == (2,):
         role = task_role.rsplit("/")[-1]
-        return Cause.of(9, f"{patient.container['image']} with the task role {role}", *found.evidence)
+        return Cause.of(9, f"{patient.registry['image']} with the task role {role}", *found.evidence)
     return _metadata(patient) or found
 
 
@@ -38,8 +38,8 @@ def storage(patient: Patient) -> Cause | None:
     """The bucket: there, in the region that the registry is told, open to it; then what nobody finished in it."""
     if patient.service is None:
         return None
-    name = patient.environment.get("REGISTRY_STORAGE_S3_BUCKET", patient.p.bucket)
-    region = patient.environment.get("REGISTRY_STORAGE_S3_REGION", patient.p.region)
+    name = patient.variables.get("REGISTRY_STORAGE_S3_BUCKET", patient.p.bucket)
+    region = patient.variables.get("REGISTRY_STORAGE_S3_REGION", patient.p.region)
     unhealthy = patient.health.startswith("503 UNAVAILABLE")
     try:
         head = patient.aws.s3.find("head_bucket", {"404", "NoSuchBucket"}, Bucket=name)
@@ -110,7 +110,7 @@ def _needed(bucket: str) -> list[tuple[list[str], str]]:
 
 def _metadata(patient: Patient) -> Cause | None:
     """Whether a container can ask the metadata service of its node for the role's credentials."""
-    if patient.definition.get("networkMode", "bridge") != "bridge":
+    if patient.suspect.get("networkMode", "bridge") != "bridge":
         return None
     old = patient.p.cloud == "aws" and patient.version[:1] == (2,)
     shut = []
@@ -122,7 +122,7 @@ def _metadata(patient: Patient) -> Cause | None:
             shut.append(f"endpoint {endpoint}, tokens {tokens}, hop limit {hops}")
     if not shut:
         return None
-    image = [f"the image is {patient.container['image']}"] if old else []
+    image = [f"the image is {patient.registry['image']}"] if old else []
     said = [line for line in patient.running_lines if signs.NO_CREDENTIALS.search(line.text)]
     logged = [f"log of {said[-1].container}: {signs.quote(said[-1].text, signs.NO_CREDENTIALS)}"] if said else []
     seen = [f"metadata options of {shut.count(each)} nodes: {each}" for each in dict.fromkeys(shut)]
@@ -135,7 +135,7 @@ def _denied(patient: Patient, bucket: str) -> list[str]:
     if found is None:
         return []
     document, p, account = json.loads(found["Policy"]), patient.p, patient.aws.account
-    role = patient.definition.get("taskRoleArn") if patient.version >= (3,) else None
+    role = patient.suspect.get("taskRoleArn") if patient.version >= (3,) else None
     role = role or f"arn:aws:iam::{account}:role/{p.node_role}"
     owner = f"arn:aws:iam::{account}:user/{p.user_name}" if patient.uses_static_key else role
     whom = {owner, account, f"arn:aws:iam::{account}:root"}

@@ -2,15 +2,14 @@
 
 import datetime
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from .. import htpasswd, instances, registry_api, revisions, rollout
-from ..errors import NotOurs, SecretError
-from ..params import Params
+from .. import instances, registry_api, revisions, rollout
+from ..errors import NotOurs
 from ..secret import Login
-from ..session import AWS
+from .edge import Edge
 
 _AT_ONCE = 60  # of a container's lines, the first and the last so many
 _RECENT = datetime.timedelta(minutes=10)  # what a registry said of S3 before is no news
@@ -31,21 +30,8 @@ class Line(NamedTuple):
         return datetime.datetime.now(datetime.UTC) - self.when < _RECENT
 
 
-class Chart:
+class Chart(Edge):
     """Cached reads of the inner half of a deployment."""
-
-    aws: AWS
-    p: Params
-    _logins: Sequence[Login] | None
-
-    @cached_property
-    def service(self) -> dict | None:
-        """As ECS describes it; None where there is no ACTIVE one of ours."""
-        try:
-            found = rollout.describe(self.aws, self.p)
-        except NotOurs:
-            return None
-        return found if found and found["status"] == "ACTIVE" else None
 
     @cached_property
     def primary(self) -> dict:
@@ -77,31 +63,31 @@ class Chart:
         return sorted(filter(self._is_open, self._tasks("STOPPED")), key=_ended, reverse=True)
 
     @cached_property
-    def definition(self) -> dict | None:
+    def suspect(self) -> dict | None:
         """The task definition that is looked at: the one whose tasks fail, else the one that the service runs."""
         arn = self.failed[0]["taskDefinitionArn"] if self.failed else self.primary.get("taskDefinition")
         return self.aws.ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"] if arn else None
 
     @cached_property
-    def container(self) -> dict | None:
-        """The registry's container in it."""
-        containers = (self.definition or {}).get("containerDefinitions", [])
+    def registry(self) -> dict | None:
+        """The registry's container in the suspect."""
+        containers = (self.suspect or {}).get("containerDefinitions", [])
         named = [each for each in containers if each["name"] == self.p.container_name]
         return next(iter([*named, *(each for each in containers if each.get("essential", True))]), None)
 
     @cached_property
-    def environment(self) -> dict[str, str]:
-        return {pair["name"]: pair["value"] for pair in (self.container or {}).get("environment", [])}
+    def variables(self) -> dict[str, str]:
+        return {pair["name"]: pair["value"] for pair in (self.registry or {}).get("environment", [])}
 
     @cached_property
     def secrets(self) -> dict[str, str]:
         """Variable → where ECS takes its value from."""
-        return {pair["name"]: pair["valueFrom"] for pair in (self.container or {}).get("secrets", [])}
+        return {pair["name"]: pair["valueFrom"] for pair in (self.registry or {}).get("secrets", [])}
 
     @property
     def version(self) -> tuple[int, ...]:
         """Of the stock image that runs, as far as its tag says; () for an image of one's own."""
-        match = _VERSION.fullmatch((self.container or {}).get("image", ""))
+        match = _VERSION.fullmatch((self.registry or {}).get("image", ""))
         return tuple(map(int, match[1].split("."))) if match else ()
 
     @property
@@ -110,7 +96,7 @@ class Chart:
 
     @property
     def uses_static_key(self) -> bool:
-        names = self.environment.keys() | self.secrets.keys()
+        names = self.variables.keys() | self.secrets.keys()
         return any(re.search(r"STORAGE_S3_ACCESSKEY$|AWS_ACCESS_KEY(_ID)?$", name) for name in names)
 
     @cached_property
@@ -132,22 +118,9 @@ class Chart:
     @cached_property
     def health(self) -> str:
         """What the registry answers on `/`, which needs no login and says 503 when it does not reach its storage."""
-        return self.ask("/")
+        return self.told("/")
 
-    @cached_property
-    def logins(self) -> list[Login]:
-        """Those that were given, else those of the params whose passwords can be read here."""
-        if self._logins is not None:
-            return list(self._logins)
-        found = []
-        for user, source in self.p.users.items():
-            try:
-                found += [Login(user, htpasswd.password(self.aws, self.p, user))] if source != "prompt" else []
-            except SecretError:  # an environment variable of somebody else's pipeline
-                continue
-        return found
-
-    def ask(self, path: str, login: Login | None = None, method: str = "GET") -> str:
+    def told(self, path: str, login: Login | None = None, method: str = "GET") -> str:
         """Status and error code of one request that changes nothing, or in words why there is no answer."""
         with self.aws.http() as http:
             try:

@@ -28,7 +28,7 @@ def _shared(patient: Patient) -> Cause | None:
         return None
     name = group["ReplicationGroupId"]
     if group.get("TransitEncryptionEnabled") and patient.version and patient.version < _OLDEST_TLS:
-        image = (patient.container or {}).get("image")
+        image = (patient.registry or {}).get("image")
         return Cause.of(27, f"cache {name} speaks TLS alone", f"the registry's image is {image}")
     policies = _eviction(patient, group)
     if wrong := [each for each in policies if each != "allkeys-lru"]:
@@ -58,7 +58,7 @@ def _stale(patient: Patient) -> Cause | None:
     told = []
     for repository, digest in _links(patient):
         if not _is_stored(patient, digest):
-            answer = patient.ask(f"/v2/{repository}/blobs/{digest}", patient.logins[0], "HEAD")
+            answer = patient.told(f"/v2/{repository}/blobs/{digest}", patient.logins[0], "HEAD")
             if answer.startswith(("200", "307")):
                 told.append(f"{repository}: {digest[:19]}… is not in S3, and the registry answers {answer[:3]} for it")
     return Cause.of(28, *told[:3]) if told else None
@@ -78,5 +78,5 @@ def _is_stored(patient: Patient, digest: str) -> bool:
 
 
 def _root(patient: Patient) -> str:
-    below = patient.environment.get("REGISTRY_STORAGE_S3_ROOTDIRECTORY", "/").strip("/\"'")
+    below = patient.variables.get("REGISTRY_STORAGE_S3_ROOTDIRECTORY", "/").strip("/\"'")
     return f"{below}/{_ROOT}" if below else _ROOT

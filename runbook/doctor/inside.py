@@ -55,9 +55,9 @@ def log(patient: Patient) -> Cause | None:
 
 def configuration(patient: Patient) -> Cause | None:
     """What the lint calls an error in the task definition; then the users' lines."""
-    if patient.container is None:
+    if patient.registry is None:
         return None
-    found = lint_container(patient.container, task=patient.definition, replicas=patient.replicas)
+    found = lint_container(patient.registry, task=patient.suspect, replicas=patient.replicas)
     for finding in found:
         # A name that nobody reads has no other symptom than that.
         if finding.row and (finding.severity == "error" or finding.row == 14 and finding.severity == "warning"):

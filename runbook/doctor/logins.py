@@ -28,7 +28,7 @@ def users(patient: Patient) -> Cause | None:
         return None
     lines = dict(pairs)
     known = [login for login in patient.logins if login.user in lines and _fits(login, lines[login.user])]
-    said = {login.user: patient.ask("/v2/", login) for login in known[:_TRIED]}
+    said = {login.user: patient.told("/v2/", login) for login in known[:_TRIED]}
     if refused := [user for user, answer in said.items() if answer.startswith("401")]:
         return Cause.of(
             16,

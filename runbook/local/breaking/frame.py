@@ -1,4 +1,4 @@
-"""What a break is."""
+"""What a break is: one of the failures, brought about in a running embedded deployment."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,10 +8,8 @@ from ...session import AWS
 
 
 class Break(NamedTuple):
-    """How one failure is brought about in the deployment of `params`; `does` returns when its symptom shows.
-
-    `what` says it to the person in one sentence; `mend` undoes what running the notebooks again does not.
-    """
+    """`does` breaks the deployment of `params` (blog or production) and returns when the symptom shows; `what` says
+    in a sentence what was done; `mend` takes back what running the notebooks again does not."""
 
     params: str
     does: Callable[[AWS, Params], None]

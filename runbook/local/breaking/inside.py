@@ -13,8 +13,8 @@ from ...secretsmanager import find_secret, write_secret
 from ...session import AWS
 from ...wait import wait
 from .. import state
+from .edits import change, drop_secret, redefine, until_live, until_rolled_back, variables
 from .frame import Break
-from .revision import change, drop_secret, redefine, until_live, until_rolled_back, variables
 
 _SECONDS = 300
 _CACHE_SECONDS = 120
