@@ -44,9 +44,10 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     cloud = command("cloud", _cloud, "the embedded cloud on this computer: up, down or status")
-    cloud.add_argument("action", choices=("up", "down", "status", "break"))
+    cloud.add_argument("action", choices=("up", "down", "status", "break", "mend"))
     cloud.add_argument("params", nargs="?", help="with up: put in it what a person brings for these params, too")
-    cloud.add_argument("row", nargs="?", type=int, help="with break: the failure (1 to 33) to bring about, for a try")
+    row = "with break: the failure (1 to 33) to bring about, for a try; mend takes back what no notebook mends"
+    cloud.add_argument("row", nargs="?", type=int, help=row)
     with_params(command("run", _run, "run the notebooks 00 to 07 headless, and say where the registry is"))
     with_params(command("plan", _plan, "what the notebooks would change; exit status 3 if anything"))
     verify = command("verify", _verify, "every thing as wanted, and the registry as its clients see it")
@@ -87,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
 def _cloud(options: argparse.Namespace) -> int:
     from . import local, plan
 
+    if options.action in ("break", "mend"):
+        return _break(options)
     if options.action == "up":
         if options.params:
             plan.start(load(options.params))
@@ -97,6 +100,19 @@ def _cloud(options: argparse.Namespace) -> int:
         from .report import Document
 
         print(Document(local.status()))
+    return 0
+
+
+def _break(options: argparse.Namespace) -> int:
+    from .local import breaking
+    from .session import connect
+
+    if options.params is None or options.row is None:
+        raise ParamsError(f"which? for example: python -m runbook cloud {options.action} blog 4")
+    p = load(options.params)
+    breaking.find(p, options.row)  # before a connection is made
+    act = breaking.bring_about if options.action == "break" else breaking.take_back
+    print(act(connect(p), p, options.row))
     return 0
 
 
@@ -157,7 +173,13 @@ def _lint(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from . import doctor
+    from .session import connect
+
+    p = load(options.params)
+    diagnosis = doctor.diagnose(connect(p, read_only=True), p)
+    print(diagnosis)
+    return 0 if diagnosis else EXIT_FAILED
 
 
 def _audit(options: argparse.Namespace) -> int:

@@ -71,11 +71,11 @@ class Application(Proxy):
         return servers, other
 
     def _converge(self, balancer: elbv2.Wanted, servers: words.Servers) -> None:
-        pems = self._pems(balancer)
-        known_as = words.configuration(self.address, balancer, pems, {})
+        pems, limit = self._pems(balancer), self._largest_request()
+        known_as = words.configuration(self.address, balancer, pems, {}, limit)
         if self._due(known_as):
             running = self._ask("show servers state")
-            text = words.configuration(self.address, balancer, pems, servers)
+            text = words.configuration(self.address, balancer, pems, servers, limit)
             if self._start(text, words.state(balancer, servers, running), known_as=known_as, running=running):
                 self._groups = {group.arn: group for group in balancer.groups}
                 self._served = {(arn, each.name): each for arn, found in servers.items() for each in found}

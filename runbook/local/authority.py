@@ -34,8 +34,8 @@ class Authority:
     The one found there is used again while it is valid for 30 days more, so that trust once given stays.
     """
 
-    def __init__(self, home: Path):
-        self._home = home
+    def __init__(self, home: Path, *, name: str = "Embedded cloud, certificate authority"):
+        self._home, self._name = home, name
         self.path = home / "ca.pem"
         self._key_path = home / "ca.key"
         found = self._find()
@@ -73,7 +73,7 @@ class Authority:
 
     def _make(self):
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Embedded cloud, certificate authority")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._name)])
         certificate = (
             _builder(name, name, key.public_key(), AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -83,6 +83,7 @@ class Classic(Proxy):
             check=_check(balancer),
             idle_timeout=balancer.idle_timeout,
             servers=servers,
+            largest_request=self._largest_request(),
         )
 
     def _before_successor(self) -> None:

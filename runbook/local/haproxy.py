@@ -71,13 +71,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Balancer:
-    """All that the configuration is made of; `servers` are (instance id, address), sorted."""
+    """All that the configuration is made of; `servers` are (instance id, address), sorted; `largest_request` is that
+    of a proxy which somebody put before the registry, in bytes."""
 
     address: str
     listeners: tuple[Listener, ...]
     check: Check
     idle_timeout: int
     servers: tuple[tuple[str, str], ...]
+    largest_request: int | None = None
 
 
 def bound_port(port: int) -> int:
@@ -131,7 +133,7 @@ def _front(balancer: Balancer, listener: Listener) -> str:
         bind += f" ssl crt {listener.pem} ssl-min-ver {oldest} ssl-max-ver {NEWEST_TLS}"
     lines = [f"frontend port-{listener.port}", bind, f"    mode {'http' if listener.is_http else 'tcp'}"]
     if listener.is_http:
-        lines += forwarded(listener.protocol, listener.port)
+        lines += [*forwarded(listener.protocol, listener.port), *limited(balancer.largest_request)]
     lines.append(f"    default_backend {listener.back}\n")
     return "\n".join(lines)
 
@@ -148,6 +150,13 @@ def forwarded(protocol: str, port: int) -> list[str]:
         f"    http-request set-header X-Forwarded-Proto {protocol.lower()}",
         f"    http-request set-header X-Forwarded-Port {port}",
     ]
+
+
+def limited(largest_request: int | None) -> list[str]:
+    """The line that refuses larger requests, as nginx's client_max_body_size does; none without a limit."""
+    if largest_request is None:
+        return []
+    return [f"    http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt {largest_request} }}"]
 
 
 def _back(balancer: Balancer, name: str, listener: Listener) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from .haproxy import EAGER_SECONDS, bound_port, common, forwarded, state_of, word
+from .haproxy import EAGER_SECONDS, bound_port, common, forwarded, limited, state_of, word
 from .inside.elbv2 import Rule, Wanted, WantedGroup, WantedListener
 
 SERVER = "awselb/2.0"
@@ -120,11 +120,19 @@ def open_back(arn: str) -> str:
     return f"open-{arn.rpartition('/')[2]}"
 
 
-def configuration(address: str, wanted: Wanted, pems: Mapping[int, tuple[str, ...]], servers: Servers) -> str:
-    """The configuration; `pems` are the certificates' files of each HTTPS port: without any it is not served."""
+def configuration(
+    address: str,
+    wanted: Wanted,
+    pems: Mapping[int, tuple[str, ...]],
+    servers: Servers,
+    largest_request: int | None = None,
+) -> str:
+    """The configuration; `pems` are the certificates' files of each HTTPS port: without any it is not served.
+    `largest_request` is that of a proxy which somebody put before the registry, in bytes."""
     listeners = [each for each in wanted.listeners if each.protocol == "HTTP" or pems.get(each.port)]
     parts = [common(), _defaults(wanted)]
-    parts += [_front(address, wanted, each, pems.get(each.port, ())) for each in listeners]
+    limit = limited(largest_request)
+    parts += [_front(address, wanted, each, pems.get(each.port, ()), limit) for each in listeners]
     for group in wanted.groups:
         parts += [_checked(address, group, servers.get(group.arn, ())), _open(group, servers.get(group.arn, ()))]
     return "\n".join(parts)
@@ -165,7 +173,7 @@ def _defaults(wanted: Wanted) -> str:
 """
 
 
-def _front(address: str, wanted: Wanted, listener: WantedListener, pems: tuple[str, ...]) -> str:
+def _front(address: str, wanted: Wanted, listener: WantedListener, pems: tuple[str, ...], limit: list[str]) -> str:
     bind = f"    bind {address}:{bound_port(listener.port)}"
     if listener.protocol == "HTTPS":
         oldest, newest = tls_versions(listener.tls_policy)
@@ -187,6 +195,7 @@ def _front(address: str, wanted: Wanted, listener: WantedListener, pems: tuple[s
         " unless { req.hdr(X-Amzn-Trace-Id) -m found }",
         "    http-request set-var(txn.trace) req.hdr(X-Amzn-Trace-Id)",
         *forwarded(listener.protocol, listener.port),
+        *limit,
     ]
     for rule in listener.rules:
         lines += _choice(rule)

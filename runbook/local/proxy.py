@@ -18,6 +18,7 @@ LOOK_EVERY = 0.3
 TRY_AGAIN_AFTER = 2.0
 CONFIGURATION = "haproxy.cfg"
 ALERTS = "haproxy.log"
+LARGEST_REQUEST = "largest-request"  # in the folder of the cloud's data
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -110,6 +111,11 @@ class Proxy:
 
     def _before_successor(self) -> None:
         """What the present process is told before the next one takes over."""
+
+    def _largest_request(self) -> int | None:
+        """Of a proxy that somebody put in the way: bytes, from a file that a break has written."""
+        file = self._folder.parents[1] / LARGEST_REQUEST
+        return int(file.read_text()) if file.exists() else None
 
     def _pem(self, arn: str | None) -> str | None:
         """The file with a listener's certificate, chain and key; its name says what is in it."""

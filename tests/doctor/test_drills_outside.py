@@ -1,0 +1,171 @@
+"""Drills at the client's side: the embedded cloud is broken in the way of a row, and the doctor names that row."""
+
+from pathlib import Path
+
+import pytest
+
+from runbook import doctor, hosted_zone, htpasswd, plan, registry, vpc, wait
+from runbook.__main__ import main
+from runbook.local import breaking, state
+from runbook.local.authority import Authority
+from runbook.local.breaking import outside
+
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600), pytest.mark.usefixtures("outer_stations_alone")]
+
+STATIONS = tuple(name for name, _ in doctor.STATIONS)
+# The registry still serves, and what is pushed here is small and quick.
+SERVES = {4, 20, 32}
+
+
+@pytest.fixture
+def blog(deployed):
+    aws, p = deployed("blog")
+    yield aws, p
+    mend(aws, p)
+    outside.unlimited_requests(aws, p)
+
+
+def mend(aws, p, first=None):
+    """All steps again; those of the notebook that the doctor named come first."""
+    for step in sorted(plan.STEPS, key=lambda step: step.notebook != first):
+        step.ensure(aws, p)
+
+
+def accepted(aws, p):
+    return registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p))
+
+
+def well(aws, p):
+    found = doctor.diagnose(aws, p)
+    assert found and found.cause is None, found
+    assert found.walked == STATIONS
+    return plan.verify(aws, p).require()
+
+
+def test_nothing_is_wrong_with_a_healthy_deployment(blog, capsys):
+    aws, p = blog
+    accepted(aws, p).require()
+    assert well(aws, p)
+    assert main(["doctor", "blog"]) == 0
+    assert "nothing is wrong with deployment registry" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("row", sorted(outside.BREAKS))
+def test_the_doctor_names_the_row(row, blog, capsys):
+    aws, p = blog
+    each = breaking.BREAKS[row]
+    assert main(["cloud", "break", each.params, str(row)]) == 0
+    assert each.what in capsys.readouterr().out
+    found = doctor.diagnose(aws, p)
+    assert found.row == row, found
+    assert found.cause.evidence
+    assert row in SERVES or not accepted(aws, p)
+    assert each.mend or not plan.verify(aws, p)
+    if each.mend:
+        assert main(["cloud", "mend", each.params, str(row)]) == 0
+    mend(aws, p, found.cause.notebook)
+    assert well(aws, p)
+    assert row in SERVES or accepted(aws, p).require()
+
+
+def test_the_command_says_the_cause_and_fails(blog, capsys):
+    aws, p = blog
+    outside.short_idle_timeout(aws, p)
+    assert main(["doctor", "blog"]) == 1
+    out = capsys.readouterr().out
+    assert "(failure 4)" in out and "idle timeout of load balancer registry: 60 s; the params: 300 s" in out
+
+
+def test_a_certificate_for_another_name(blog):
+    aws, p = blog
+    outside.serve(aws, p, Authority(state.home()).sign(["other.example"]))
+    found = doctor.diagnose(aws, p)
+    assert found.row == 23 and "trusted, but for other.example" in found.cause.evidence[0], found
+
+
+def test_a_certificate_that_has_ended(blog):
+    """AWS imports none that has; this one has five seconds left."""
+    aws, p = blog
+    outside.serve(aws, p, Authority(state.home()).sign([p.domain], days=5 / 86400))
+
+    def look():
+        found = doctor.diagnose(aws, p)
+        return found if found.row == 23 else None, repr(found)
+
+    found = wait.wait("the end of the certificate", look, timeout=60)
+    assert "certificate has expired" in found.cause.evidence[0], found
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_name_without_a_record_and_one_that_leads_elsewhere(anew, blog):
+    aws, p = blog
+    zone = hosted_zone.find(aws, p)
+    (record,) = hosted_zone.records(aws, zone, name=p.domain)
+    other = record | {"ResourceRecords": [{"Value": "elsewhere.example"}]}
+    hosted_zone.submit(aws, zone, changes=[("UPSERT", other) if anew else ("DELETE", record)])
+    found = doctor.diagnose(aws, p)
+    what = "does not lead to the load balancer" if anew else "has no record in Route 53"
+    assert found.walked == ("name",) and found.row is None and what in found.cause.cause
+    mend(aws, p, found.cause.notebook)
+    assert well(aws, p)
+
+
+def test_a_balancer_without_its_listener(blog):
+    aws, p = blog
+    aws.elb.delete_load_balancer_listeners(LoadBalancerName=p.balancer_name, LoadBalancerPorts=[443])
+    found = doctor.diagnose(aws, p)
+    assert found.walked[-1] == "balancer" and "no listener on port 443" in found.cause.cause
+
+
+def test_no_balancer(blog):
+    aws, p = blog
+    aws.elb.delete_load_balancer(LoadBalancerName=p.balancer_name)
+    found = doctor.diagnose(aws, p)
+    assert found.walked[-1] == "balancer" and found.cause.cause == "there is no load balancer registry"
+
+
+def test_what_is_no_row_is_told_by_the_plan(blog):
+    """Clients that the security group does not admit, and a service that somebody has set to no task."""
+    aws, p = blog
+    group = vpc.group_id(aws, p, p.balancer_group)
+    (found,) = aws.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+    aws.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=found["IpPermissions"])
+    found = doctor.diagnose(aws, p)
+    assert found.row is None and found.cause.notebook == "02_create_a_task_definition"
+    assert "443" in found.cause.evidence[0]
+    mend(aws, p, found.cause.notebook)
+    aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, desiredCount=0)
+    wait.wait("the end of the task", lambda: (not ready(aws, p) or None, "on its way"), timeout=60)
+    found = doctor.diagnose(aws, p)
+    assert found.row is None and found.cause.notebook == "04_launch_your_service"
+    assert "desiredCount: wanted 1, found 0" in found.cause.evidence[0]
+
+
+def ready(aws, p):
+    (found,) = aws.ecs.describe_services(cluster=p.cluster_name, services=[p.service_name])["services"]
+    return found["runningCount"]
+
+
+def test_stopped_nodes_are_told_by_the_plan(blog):
+    aws, p = blog
+    states = aws.elb.describe_instance_health(LoadBalancerName=p.balancer_name)["InstanceStates"]
+    ids = [each["InstanceId"] for each in states]
+    aws.ec2.stop_instances(InstanceIds=ids)
+    wait.wait("the end of the task", lambda: (not ready(aws, p) or None, "on its way"), timeout=60)
+    found = doctor.diagnose(aws, p)
+    assert found.row is None and found.cause.cause.startswith("nodes "), found
+
+
+def test_a_break_is_refused_where_it_makes_no_sense(blog, capsys, tmp_path):
+    _, p = blog
+    for arguments, why in (
+        (["blog", "99"], "there is no failure 99"),
+        (["production", "4"], "params/blog.yml"),
+        (["blog"], "python -m runbook cloud break blog 4"),
+    ):
+        assert main(["cloud", "break", *arguments]) == 2
+        assert why in capsys.readouterr().err
+    abroad = (Path(__file__).parents[2] / "params/blog.yml").read_text().replace("cloud: embedded", "cloud: aws")
+    (tmp_path / "x.yml").write_text(abroad)
+    assert main(["cloud", "break", str(tmp_path / "x.yml"), "4"]) == 2
+    assert "only the embedded cloud" in capsys.readouterr().err
