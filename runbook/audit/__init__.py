@@ -128,4 +128,4 @@ def _merged(findings: Iterable[Finding]) -> Iterator[Finding]:
             at.append(each.where)
     for each, at in places.items():
         more = f" and {len(at) - _MOST_NAMES} more" if len(at) > _MOST_NAMES else ""
-        yield each._replace(where=", ".join(at[:_MOST_NAMES]) + more)
+        yield each._replace(where="; ".join(at[:_MOST_NAMES]) + more)

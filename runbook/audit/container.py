@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from .. import lint
 from ..finding import Finding
 from .deployment import Deployment, redis, variables
 from .rules import found
@@ -12,20 +13,17 @@ from .rules import found
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|ACCESS_?KEY|TOKEN|PRIVATE_?KEY|ENGINE_AUTH_DATA", re.IGNORECASE)
 _NO_SECRET = re.compile(r"_(FILE|PATH|REALM|SERVICE|ISSUER|ROOTCERTBUNDLE|EXPIRY|AUTOREDIRECT|JWKS)$", re.IGNORECASE)
 _KEY_ID = re.compile(r"A[KS]IA[A-Z0-9]{16}")
-_STOCK = re.compile(r"(^|/)(registry|distribution)(:|@|$)")
 _MOVES = re.compile(r"latest|edge|v?\d+(\.\d+)?")
 
 
 def containers(d: Deployment) -> dict[str, dict]:
-    return {f"{d.title}, container {each['name']}": each for each in d.task["containerDefinitions"]}
+    family = d.title.rpartition(" ")[2]
+    return {f"container {each['name']} of {family}": each for each in d.task["containerDefinitions"]}
 
 
 def environment(d: Deployment, where: str, container: dict) -> Iterator[Finding]:
     given = variables(container)
-    names = {name for name, value in given.items() if value and _is_secret(name, value)}
-    if redis(given).get("password"):
-        names.add("REGISTRY_REDIS" if "REGISTRY_REDIS_PASSWORD" not in given else "REGISTRY_REDIS_PASSWORD")
-    if names:
+    if names := _secrets(given):
         yield found("secret-in-environment", where, names=", ".join(sorted(names)))
     if container.get("environmentFiles"):
         yield found("environment-file", where)
@@ -33,8 +31,6 @@ def environment(d: Deployment, where: str, container: dict) -> Iterator[Finding]
 
 def image(d: Deployment, where: str, container: dict) -> Iterator[Finding]:
     name = container["image"]
-    if container["name"] == d.registry["name"] and not _STOCK.search(name):
-        yield found("own-image", where, image=name)
     if "@sha256:" in name:
         return
     _, _, tag = name.rpartition("/")[2].partition(":")
@@ -65,8 +61,27 @@ def log(d: Deployment, where: str, container: dict) -> Iterator[Finding]:
         yield found("log-blocks", where)
 
 
+def settings(d: Deployment, where: str, container: dict) -> Iterator[Finding]:
+    """What the lint says of the registry. What is asked of every container is said once."""
+    if container["name"] != d.registry["name"]:
+        return
+    names = _secrets(variables(container))
+    for each in lint.lint_container(container, task=d.task, replicas=d.service["desiredCount"]):
+        is_plain = each.where in names and "Secrets Manager" in each.remedy
+        moves = each.where.startswith("image ") and each.severity == "warning"
+        if not (is_plain or moves or each.where in ("logConfiguration", "privileged")):
+            yield each._replace(where=f"{where}, {each.where}")
+
+
+def _secrets(given: dict[str, str]) -> set[str]:
+    names = {name for name, value in given.items() if value and _is_secret(name, value)}
+    if redis(given).get("password"):
+        names |= {"REGISTRY_REDIS", "REGISTRY_REDIS_PASSWORD"} & given.keys()
+    return names
+
+
 def _is_secret(name: str, value: str) -> bool:
     return bool(_KEY_ID.fullmatch(value) or (_SECRET_NAME.search(name) and not _NO_SECRET.search(name)))
 
 
-CHECKS = (environment, image, rights, log)
+CHECKS = (environment, image, rights, log, settings)

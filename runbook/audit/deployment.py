@@ -1,17 +1,16 @@
 """The deployment as the audit's questions look at it: what several of them want to know is read once."""
 
 import datetime
-import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
 import yaml
 
+from .. import config, lint
 from ..session import AWS
 
 _AT_ONCE = 100  # container instances that one call describes
-_RELEASED = re.compile(r"(?:^|/)(?:registry|distribution):v?(\d+)")
 _DYNAMIC = (32768, 65535)  # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html
 
 
@@ -68,9 +67,11 @@ class Deployment:
 
     @property
     def major(self) -> int | None:
-        """The registry's major version, where the image's name tells it."""
-        told = _RELEASED.search(self.registry["image"])
-        return int(told[1]) if told else None
+        """The registry's major version, where the image's tag tells it, or the path of its configuration."""
+        if told := lint.image_version(self.registry["image"]):
+            return told[0]
+        command = self.registry.get("command") or []
+        return next((major for major, path in config.CONFIG_PATHS.items() if path in command), None)
 
     @property
     def ends_tls(self) -> bool:

@@ -57,9 +57,6 @@ RULES: dict[str, Rule] = {
              control="ECS.8"),
         Rule("environment-file", "note", "variables come from a file in S3, which the audit does not read",
              "look for secrets in it; `python -m runbook lint` reads a copy of it"),
-        Rule("own-image", "note", "the image {image} is none of Distribution's releases: what its config.yml says is "
-             "not known here", "give its config.yml to `python -m runbook lint`, or use the stock image and "
-             "REGISTRY_* variables", _02),
         Rule("image-moves", "warning", "the image {image} is another one whenever its tag is moved",
              "name a release: registry:3.1.1", _02),
         Rule("image-no-digest", "note", "the image {image} is named by its tag, which can be moved",
