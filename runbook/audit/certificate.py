@@ -36,7 +36,7 @@ def looked_at(d: Deployment, where: str, arn: str) -> Iterator[Finding]:
             yield found("certificate-ended", where, day=day)
         elif left < _SOON:
             yield found("certificate-ends", where, day=day)
-        if described["Type"] == "IMPORTED":
+        if described["Type"] == "IMPORTED" and left >= 0:
             yield found("certificate-by-hand", where, day=day)
     key = re.fullmatch(r"RSA[_-](\d+)", described.get("KeyAlgorithm", ""))
     if key and int(key[1]) < _LONG_ENOUGH:

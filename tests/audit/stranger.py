@@ -39,7 +39,7 @@ def task(key_id, key, image="elasticio/docker-registry-ecs:latest"):
 
 
 def make(aws, pem):
-    """Everything, in the blog's order; gives the access key's id and the key. `pem` are certificate and key."""
+    """Everything, in the blog's order; gives the access key's id and the key. `pem` are certificate, key, chain."""
     where = {"LocationConstraint": aws.region}
     aws.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
     aws.iam.create_user(UserName=USER)
@@ -90,11 +90,8 @@ def _node(aws, group):
 
 
 def _balancer(aws, group, node, pem):
-    certificate, key = pem
-    uploaded = aws.iam.upload_server_certificate(
-        ServerCertificateName="docker.acme.example", CertificateBody=certificate, PrivateKey=key
-    )
-    arn = uploaded["ServerCertificateMetadata"]["Arn"]
+    parts = dict(zip(("Certificate", "PrivateKey", "CertificateChain"), pem, strict=True))
+    arn = aws.acm.import_certificate(**parts)["CertificateArn"]
     listener = {"Protocol": "HTTPS", "LoadBalancerPort": 443, "InstanceProtocol": "HTTP", "InstancePort": 5000}
     subnets = [each["SubnetId"] for each in aws.ec2.describe_subnets()["Subnets"]][:2]
     name = {"LoadBalancerName": BALANCER}
