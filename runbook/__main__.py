@@ -183,7 +183,13 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from .audit import audit, named
+    from .session import connect_to
+
+    service, cluster, region = named(options.service, options.cluster, options.region)
+    found = audit(connect_to(options.cloud, region, read_only=True, asked="--region"), service, cluster)
+    print(found)
+    return EXIT_FAILED if found else 0
 
 
 def _destroy(options: argparse.Namespace) -> int:

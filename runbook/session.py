@@ -50,33 +50,42 @@ def connect(p: Params, *, read_only: bool = False) -> "AWS":
 
     ParamsError for a region that boto3 does not know: its host names would not be found, which says less.
     """
+    return connect_to(p.cloud, p.region, read_only=read_only, asked=f"{p.source}: `region`")
+
+
+def connect_to(cloud: str, region: str, *, read_only: bool = False, asked: str = "region") -> "AWS":
+    """The same without params. `asked` is where the region was given, in words."""
     for name in _TALKATIVE:  # a root logger at DEBUG is somebody's own business
         if logging.getLogger(name).level == logging.NOTSET:
             logging.getLogger(name).setLevel(logging.WARNING)
-    if p.cloud == "aws":
-        try:
-            session = boto3.Session(region_name=p.region)
-        except BOTOCORE as error:  # AWS_PROFILE, or a config file that cannot be read
-            raise translate(error, "sts", "connect", "AWS") from error
-        if p.region not in (known := session.get_available_regions("ecs")):
-            near = difflib.get_close_matches(p.region, known, n=3)
-            raise ParamsError(
-                f"{p.source}: `region`: boto3 {boto3.__version__} knows no region {p.region}; did you mean "
-                f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
-            )
-        return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only, first=Config(**_FIRST))
+    if cloud == "aws":
+        return _to_aws(region, read_only, asked)
     from .local import running  # the embedded cloud is known here alone, and only by its address
 
-    cloud = running()
+    there = running()
     options = {
-        "endpoint_url": cloud.endpoint,
+        "endpoint_url": there.endpoint,
         "config": Config(**_CONFIG, s3={"addressing_style": "path"}, ignore_configured_endpoint_urls=True, proxies={}),
         "aws_access_key_id": "embedded",
         "aws_secret_access_key": "embedded",  # noqa: S106 (any credentials are accepted on loopback)
     }
-    where = f"the embedded cloud at {cloud.endpoint}; start it with: python -m runbook cloud up PARAMS"
-    session = boto3.Session(region_name=p.region, botocore_session=_without_settings())
-    return AWS(session, options, where, web.Embedded(cloud.endpoint, cloud.ca), read_only)
+    where = f"the embedded cloud at {there.endpoint}; start it with: python -m runbook cloud up PARAMS"
+    session = boto3.Session(region_name=region, botocore_session=_without_settings())
+    return AWS(session, options, where, web.Embedded(there.endpoint, there.ca), read_only)
+
+
+def _to_aws(region: str, read_only: bool, asked: str) -> "AWS":
+    try:
+        session = boto3.Session(region_name=region)
+    except BOTOCORE as error:  # AWS_PROFILE, or a config file that cannot be read
+        raise translate(error, "sts", "connect", "AWS") from error
+    if region not in (known := session.get_available_regions("ecs")):
+        near = difflib.get_close_matches(region, known, n=3)
+        raise ParamsError(
+            f"{asked}: boto3 {boto3.__version__} knows no region {region}; did you mean "
+            f"{' or '.join(near)}? For a region that is newer: pip install --upgrade boto3"
+        )
+    return AWS(session, {"config": Config(**_CONFIG)}, "AWS", web.Public(), read_only, first=Config(**_FIRST))
 
 
 def _without_settings() -> botocore.session.Session:
@@ -267,4 +276,4 @@ def _refuse_writes(model: Any, **_: Any) -> None:
         raise ReadOnly(f"{model.service_model.service_name} {model.name}: refused, this session only reads")
 
 
-__all__ = ["AWS", "Client", "CloudError", "connect"]
+__all__ = ["AWS", "Client", "CloudError", "connect", "connect_to"]

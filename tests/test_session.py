@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from moto import mock_aws
 
 import runbook
-from runbook import errors, local
+from runbook import errors, local, session
 from runbook.errors import AwsError, CloudError, Denied, Expired, ReadOnly, SecretError, translate
 from runbook.secret import Secret
 from runbook.session import _was_done
@@ -137,6 +137,14 @@ def test_all_reads_every_page(aws):
         aws.logs.create_log_group(logGroupName=f"/x/{number}")
     names = [g["logGroupName"] for g in aws.logs.all("describe_log_groups", "logGroups", limit=1)]
     assert names == ["/x/0", "/x/1", "/x/2"]
+
+
+def test_a_connection_needs_no_params(account):
+    with mock_aws():
+        aws = session.connect_to("aws", "eu-west-1", read_only=True)
+        assert (aws.region, aws.is_read_only, aws.account) == ("eu-west-1", True, "123456789012")
+    with pytest.raises(errors.ParamsError, match="^--region: boto3 .* knows no region eu-west-9; did you mean eu-west"):
+        session.connect_to("aws", "eu-west-9", asked="--region")
 
 
 def test_one_client_a_service(aws):

@@ -1,0 +1,298 @@
+"""Flaws to make in a deployment, one at a time, and what the audit then says more, or no more: (rule, where)."""
+
+import datetime
+import json
+from typing import NamedTuple
+
+import stranger
+from moto.acm.models import acm_backends
+from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
+from moto.ec2.models import ec2_backends
+from moto.ecs.models import ecs_backends
+from moto.iam.models import iam_backends
+
+CONTAINER = "container registry of registry:N"
+TASK = "task definition registry:N"
+
+
+class Flaw(NamedTuple):
+    name: str
+    change: object
+    new: set
+    gone: set = frozenset()
+
+
+def service(aws):
+    """The one service of the account, as moto holds it."""
+    [one] = [each for each in ecs_backends[ACCOUNT][aws.region].services.values() if each.status == "ACTIVE"]
+    return one
+
+
+def retask(aws, change):
+    """A new revision after `change(task, registry)`, and the service with it."""
+    one = service(aws)
+    task = aws.ecs.describe_task_definition(taskDefinition=one.task_definition)["taskDefinition"]
+    kept = ("family", "containerDefinitions", "volumes", "networkMode", "executionRoleArn", "taskRoleArn", "pidMode")
+    given = {key: task[key] for key in kept if task.get(key)}
+    change(given, given["containerDefinitions"][0])
+    one.task_definition = aws.ecs.register_task_definition(**given)["taskDefinition"]["taskDefinitionArn"]
+
+
+def with_registry(**changes):
+    return lambda aws: retask(aws, lambda task, registry: registry.update(changes))
+
+
+def with_task(**changes):
+    return lambda aws: retask(aws, lambda task, registry: task.update(changes))
+
+
+def without(key):
+    return lambda aws: retask(aws, lambda task, registry: registry.pop(key))
+
+
+def variable(name, value):
+    def change(task, registry):
+        others = [each for each in registry["environment"] if each["name"] != name]
+        registry["environment"] = [*others, {"name": name, "value": value}]
+
+    return lambda aws: retask(aws, change)
+
+
+def logs(**options):
+    given = {"awslogs-group": "/docker", "awslogs-region": "eu-central-1", **options}
+    return with_registry(logConfiguration={"logDriver": "awslogs", "options": given})
+
+
+def both(*changes):
+    def change(aws):
+        for each in changes:
+            each(aws)
+
+    return change
+
+
+def opened(group, first, last=None, protocol="tcp"):
+    def change(aws):
+        there = {each["GroupName"]: each["GroupId"] for each in aws.ec2.describe_security_groups()["SecurityGroups"]}
+        ports = {} if protocol == "-1" else {"FromPort": first, "ToPort": last or first}
+        world = [{"CidrIp": "0.0.0.0/0", "Description": "a try"}]
+        rule = {"IpProtocol": protocol, **ports, "IpRanges": world}
+        aws.ec2.authorize_security_group_ingress(GroupId=there[group], IpPermissions=[rule])
+
+    return change
+
+
+def instances(aws):
+    return [each for each in ec2_backends[ACCOUNT][aws.region].all_instances() if each.state == "running"]
+
+
+def metadata(tokens, hops):
+    def change(aws):
+        for each in instances(aws):
+            options = {"HttpTokens": tokens, "HttpPutResponseHopLimit": hops}
+            aws.ec2.modify_instance_metadata_options(InstanceId=each.id, **options)
+
+    return change
+
+
+def volumes(encrypted):
+    def change(aws):
+        for volume in ec2_backends[ACCOUNT][aws.region].volumes.values():
+            volume.encrypted = encrypted
+
+    return change
+
+
+def agents_away(aws):
+    for cluster in ecs_backends[ACCOUNT][aws.region].container_instances.values():
+        for each in cluster.values():
+            each.agent_connected = False
+
+
+def not_running(aws):
+    service(aws).running_count = 0
+
+
+def listener(protocol, port):
+    def change(aws):
+        name = {"LoadBalancerName": stranger.BALANCER}
+        given = {"Protocol": protocol, "LoadBalancerPort": port, "InstanceProtocol": "TCP", "InstancePort": 5000}
+        if protocol == "SSL":
+            given["SSLCertificateId"] = aws.acm.list_certificates()["CertificateSummaryList"][0]["CertificateArn"]
+        aws.elb.create_load_balancer_listeners(**name, Listeners=[given])
+
+    return change
+
+
+def check(target):
+    settings = {"Target": target, "Interval": 30, "Timeout": 5, "HealthyThreshold": 10, "UnhealthyThreshold": 2}
+    return lambda aws: aws.elb.configure_health_check(LoadBalancerName=stranger.BALANCER, HealthCheck=settings)
+
+
+def classic_attributes(**changes):
+    return lambda aws: aws.elb.modify_load_balancer_attributes(
+        LoadBalancerName=stranger.BALANCER, LoadBalancerAttributes=changes
+    )
+
+
+def modern_tls(aws):
+    name = {"LoadBalancerName": stranger.BALANCER, "PolicyName": "new"}
+    reference = {"AttributeName": "Reference-Security-Policy", "AttributeValue": "ELBSecurityPolicy-TLS-1-2-2017-01"}
+    aws.elb.create_load_balancer_policy(**name, PolicyTypeName="SSLNegotiationPolicyType", PolicyAttributes=[reference])
+    aws.elb.set_load_balancer_policies_of_listener(
+        LoadBalancerName=stranger.BALANCER, LoadBalancerPort=443, PolicyNames=["new"]
+    )
+
+
+def not_attached(aws):
+    service(aws).load_balancers = []
+
+
+def no_targets(aws):
+    there = [{"InstanceId": each.id} for each in instances(aws)]
+    aws.elb.deregister_instances_from_load_balancer(LoadBalancerName=stranger.BALANCER, Instances=there)
+
+
+def one_subnet(aws):
+    name = {"LoadBalancerName": stranger.BALANCER}
+    there = aws.elb.describe_load_balancers(LoadBalancerNames=[stranger.BALANCER])
+    subnets = there["LoadBalancerDescriptions"][0]["Subnets"]
+    aws.elb.detach_load_balancer_from_subnets(**name, Subnets=subnets[1:])
+
+
+def policy_of_bucket(principal, **more):
+    def change(aws):
+        bucket = bucket_of(aws)
+        statement = {"Effect": "Allow", "Principal": principal, "Action": "s3:GetObject", **more}
+        document = {"Version": "2012-10-17", "Statement": [statement | {"Resource": f"arn:aws:s3:::{bucket}/*"}]}
+        aws.s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+
+    return change
+
+
+def bucket_of(aws):
+    return aws.s3.list_buckets()["Buckets"][0]["Name"]
+
+
+def bucket(operation, **parameters):
+    return lambda aws: getattr(aws.s3, operation)(Bucket=bucket_of(aws), **parameters)
+
+
+def lifecycle(*rules):
+    rules = [{"ID": f"rule-{n}", "Status": "Enabled", "Filter": {"Prefix": ""}, **each} for n, each in enumerate(rules)]
+    return bucket("put_bucket_lifecycle_configuration", LifecycleConfiguration={"Rules": rules})
+
+
+def user_may(*actions, resources=(f"arn:aws:s3:::{stranger.BUCKET}", f"arn:aws:s3:::{stranger.BUCKET}/*")):
+    return may("user", stranger.USER, "s3", *actions, resources=resources)
+
+
+def may(kind, name, policy, *actions, resources):
+    def change(aws):
+        statement = {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        put = getattr(aws.iam, f"put_{kind}_policy")
+        put(**{f"{kind.title()}Name": name}, PolicyName=policy, PolicyDocument=document)
+
+    return change
+
+
+def old_key(aws):
+    [key] = iam_backends[ACCOUNT]["aws"].users[stranger.USER].access_keys
+    key.create_date -= datetime.timedelta(days=4000)
+
+
+def no_key(aws):
+    [key] = aws.iam.list_access_keys(UserName=stranger.USER)["AccessKeyMetadata"]
+    aws.iam.delete_access_key(UserName=stranger.USER, AccessKeyId=key["AccessKeyId"])
+
+
+def certificate(**changes):
+    def change(aws):
+        for each in acm_backends[ACCOUNT][aws.region]._certificates.values():
+            vars(each).update(changes)
+
+    return change
+
+
+def of_iam(aws):
+    aws.iam.upload_server_certificate(
+        ServerCertificateName="docker.acme.example", CertificateBody="moto ends it in 2012", PrivateKey="x"
+    )
+    arn = f"arn:aws:iam::{ACCOUNT}:server-certificate/docker.acme.example"
+    aws.elb.set_load_balancer_listener_ssl_certificate(
+        LoadBalancerName=stranger.BALANCER, LoadBalancerPort=443, SSLCertificateId=arn
+    )
+
+
+ELB = f"load balancer {stranger.BALANCER}"
+SHOWN = f"certificate of {ELB}, port 443"
+BUCKET = f"bucket {stranger.BUCKET}"
+USER = f"user {stranger.USER}"
+S3 = f"policy s3 of {USER}"
+SERVICE = f"service {stranger.SERVICE}"
+FROM_10 = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+DAYS_7 = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+WIDE = {("service-allowed", S3), ("every-resource", S3)}
+PARTS = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+
+OF_STRANGER = (
+    Flaw("nothing runs", not_running, {("registries-missing", SERVICE)}, {("one-registry", SERVICE)}),
+    Flaw("privileged", with_registry(privileged=True), {("privileged", CONTAINER)}),
+    Flaw("processes of the node", with_task(pidMode="host"), {("host-namespaces", TASK)}),
+    Flaw("the node's network", with_task(networkMode="host"), {("host-network", TASK)}),
+    Flaw("a file of variables", with_registry(environmentFiles=[{"value": "arn:aws:s3:::x/y", "type": "s3"}]),
+         {("environment-file", CONTAINER)}),
+    Flaw("a log group that is not there", logs(),
+         {("log-group-absent", "log group /docker"), ("log-blocks", CONTAINER)}, {("no-log", CONTAINER)}),
+    Flaw("a log without an end", both(logs(mode="non-blocking"), lambda aws: aws.logs.create_log_group(
+         logGroupName="/docker")), {("log-for-ever", "log group /docker")}, {("no-log", CONTAINER)}),
+    Flaw("a secret, no execution role", with_registry(secrets=[{"name": "REGISTRY_HTTP_SECRET", "valueFrom": "none"}]),
+         {("no-execution-role", "secret none"), ("secret-absent", "secret none")}),
+    Flaw("a password of redis", variable("REGISTRY_REDIS", "{addr: 'cache.acme.example:6379', password: pw}"),
+         {("secret-in-environment", CONTAINER), ("cache-unknown", "cache cache.acme.example"),
+          ("lint", f"{CONTAINER}, REGISTRY_REDIS")}, {("secret-in-environment", CONTAINER)}),
+    Flaw("a misspelt variable", variable("REGISTRY_STORAGE_S3_BUKET", "x"),
+         {("lint", f"{CONTAINER}, REGISTRY_STORAGE_S3_BUKET")}),
+    Flaw("agents are away", agents_away, {("agent-away", "instance i-1")}),
+    Flaw("IMDSv2, two hops", metadata("required", 2), {("hop-limit", "instance i-1")}, {("imds-v1", "instance i-1")}),
+    Flaw("IMDSv2", metadata("required", 1), set(), {("imds-v1", "instance i-1")}),
+    Flaw("a port of the node", opened("ecs-node", 8080), {("world-to-ports", "security group ecs-node")}),
+    Flaw("a port of the balancer", opened("ecs-elb", 8080), {("world-to-ports", "security group ecs-elb")}),
+    Flaw("an HTTP listener", listener("HTTP", 80), {("clear-text", ELB)}),
+    Flaw("a TCP listener", listener("TCP", 5000), {("clear-text", ELB)}),
+    Flaw("an SSL listener", listener("SSL", 8443), {("bytes-not-http", ELB), ("tls-old", ELB),
+         ("certificate-by-hand", f"{SHOWN}; certificate of {ELB}, port 8443")}, {("certificate-by-hand", SHOWN)}),
+    Flaw("a check of /", check("HTTP:5000/"), set(), {("check-tcp", ELB)}),
+    Flaw("a check of /v2/", check("HTTP:5000/v2/"), {("check-401", ELB)}, {("check-tcp", ELB)}),
+    Flaw("TLS 1.2", modern_tls, set(), {("tls-old", ELB)}),
+    Flaw("300 s", classic_attributes(ConnectionSettings={"IdleTimeout": 300}), set(), {("idle-timeout", ELB)}),
+    Flaw("draining", classic_attributes(ConnectionDraining={"Enabled": True, "Timeout": 300}), set(),
+         {("no-draining", ELB)}),
+    Flaw("one zone", one_subnet, {("one-zone-balancer", ELB)}, {("no-cross-zone", ELB)}),
+    Flaw("a balancer by hand, not attached", not_attached, set()),
+    Flaw("no targets", no_targets, {("targets-out", ELB)}),
+    Flaw("a certificate of IAM's", of_iam, {("certificate-ended", SHOWN)}, {("certificate-by-hand", SHOWN)}),
+    Flaw("a public list", bucket("put_bucket_acl", ACL="public-read"), {("bucket-public", BUCKET)}),
+    Flaw("a public policy", policy_of_bucket("*"), {("bucket-public", BUCKET)}),
+    Flaw("a public policy under a condition", policy_of_bucket("*", Condition=FROM_10), set()),
+    Flaw("another account", policy_of_bucket({"AWS": "arn:aws:iam::210987654321:root"}),
+         {("bucket-other-accounts", BUCKET)}),
+    Flaw("images expire", lifecycle({"Expiration": {"Days": 30}}), {("bucket-expires", BUCKET)}),
+    Flaw("uploads end", lifecycle(DAYS_7), set(), {("bucket-uploads", BUCKET)}),
+    Flaw("versions", bucket("put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"}),
+         {("bucket-versions-stay", BUCKET)}, {("bucket-no-versions", BUCKET)}),
+    Flaw("another region", variable("REGISTRY_STORAGE_S3_REGION", "us-east-1"), {("bucket-elsewhere", BUCKET)}),
+    Flaw("all is allowed", user_may("*", resources="*"), {("all-allowed", S3)}, WIDE),
+    Flaw("all of S3, one bucket", user_may("s3:*"), set(), {("every-resource", S3)}),
+    Flaw("five actions, every bucket", user_may("s3:Get*", "s3:Put*", "s3:List*", "s3:Delete*", "s3:Abort*",
+         resources="*"), set(), {("service-allowed", S3)}),
+    Flaw("no actions for parts of an upload", user_may(*PARTS), {("s3-actions-missing", USER)}, WIDE),
+    Flaw("another bucket", user_may("s3:GetObject", resources=["arn:aws:s3:::other/*"]),
+         {("s3-nothing-allowed", USER)}, WIDE),
+    Flaw("nodes may, too", may("role", stranger.NODE_ROLE, "images", "s3:GetObject",
+         resources=[f"arn:aws:s3:::{stranger.BUCKET}/*"]), {("node-role-s3", f"role {stranger.NODE_ROLE}")}),
+    Flaw("an old key", old_key, {("key-old", USER)}),
+    Flaw("no such key", no_key, {("user-key", "the key in REGISTRY_STORAGE_S3_ACCESSKEY"),
+         ("key-unknown", "the key in REGISTRY_STORAGE_S3_ACCESSKEY")}, WIDE | {("user-key", USER)}),
+)  # fmt: skip
