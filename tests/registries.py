@@ -55,22 +55,22 @@ class Authority:
         self.path = folder / "ca.pem"
         self.path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
+    def issue(self, name: str, days: int = 30) -> tuple[Path, Path]:
         """Certificate and key for a domain (and 127.0.0.1, as the embedded cloud's own has its addresses)."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        made = self._builder(x509.Name([]), key).add_extension(x509.SubjectAlternativeName(names), critical=True)
+        made = self._builder(x509.Name([]), key, days).add_extension(x509.SubjectAlternativeName(names), critical=True)
         certificate, private = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         private.write_bytes(key.private_bytes(*encoding))
         return certificate, private
 
-    def _builder(self, subject, key):
+    def _builder(self, subject, key, days=30):
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
         return builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
-            now + datetime.timedelta(days=2)
+            now + datetime.timedelta(days=days)
         )
 
 
