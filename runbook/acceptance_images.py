@@ -39,7 +39,7 @@ def pulls(checks: Checks, client: Client) -> None:
         checks.look(f"pull {name}", partial(pull, client, _blob(blob)), f"200 {short(image.digest(blob))}")
     layer = made.layers[0]
     checks.tell("where layers are pulled from", _where(client, layer))
-    checks.look("HEAD of layer 1", partial(_head, client, layer), f"200, {len(layer)} bytes")
+    checks.look("HEAD of layer 1", partial(_head, client, layer), f"200, {len(layer)} bytes", row=19)
     part = f"{_BYTES.start} to {_BYTES.stop - 1}"
     looks = f"206, bytes {part}", "200, all of it: the registry does not heed Range"
     checks.look("Range of layer 1", partial(_range, client, layer), *looks, row=19)

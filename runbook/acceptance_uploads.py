@@ -24,6 +24,8 @@ MOUNTED = f"{image.REPOSITORY}/mounted"
 _OCTETS = {"Content-Type": "application/octet-stream"}
 _SEVERAL = 2  # as many registries are thought of, where nobody says how many there are
 _SHORT = 2.0  # seconds of a slow upload that everybody waits for
+_IDLE_TIMEOUT = 60  # seconds: a balancer's, where nobody has set it
+_BEYOND = 1.2
 _MIB = 1024 * 1024
 
 
@@ -86,11 +88,8 @@ def large(checks: Checks, a: Address, login: Login | None, client: Client) -> No
 
 
 def slow_seconds(a: Address, slow: float | None) -> float:
-    """How long the slow upload takes: as asked for, else longer than the idle timeout where that is soon done."""
-    if slow is not None:
-        return slow
-    beyond = 1.2 * a.idle_timeout if a.idle_timeout else _SHORT
-    return min(beyond, _SHORT) if a.idle_timeout is None or beyond > 3 * _SHORT else beyond
+    """How long the slow upload takes: as asked for (0: longer than the idle timeout), else a moment."""
+    return _SHORT if slow is None else slow or _BEYOND * (a.idle_timeout or _IDLE_TIMEOUT)
 
 
 def slowly(

@@ -57,10 +57,10 @@ def of_url(url: str, *, ca: str | None = None) -> Address:
     """Any registry. `ca` is a PEM file of one more authority. Without TLS only one on this computer: ParamsError."""
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError:
         raise ParamsError(_SHAPE) from None
-    host = parts.hostname
     beside = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
     if parts.scheme not in ("https", "http") or not host or beside:
         raise ParamsError(_SHAPE)

@@ -5,6 +5,8 @@ import datetime
 import http.server
 import ipaddress
 import itertools
+import math
+import shutil
 import socket
 import ssl
 import subprocess
@@ -166,8 +168,46 @@ def tell(request, status: int, body: bytes = b"", **headers: str) -> None:
 
 
 @contextlib.contextmanager
-def balancer(ports: list[int], certificate: tuple[Path, Path]):
-    """TLS in front of plain registries, each new connection to the next of them. Yields its port."""
+def proxy(folder: Path, certificate: tuple[Path, Path], behind: int, *lines: str, bind="", idle=60, tls=""):
+    """A real HAProxy with TLS in front of a plain registry; `lines` stand in its front end. Yields its port."""
+    folder.mkdir()
+    port, pem = free_port(), folder / "both.pem"
+    pem.write_bytes(b"".join(file.read_bytes() for file in certificate))
+    text = [
+        "global",
+        f"    {tls}",
+        "defaults",
+        "    mode http",
+        "    timeout connect 5s",
+        *(f"    timeout {side} {idle}s" for side in ("client", "server", "http-keep-alive")),
+        "frontend front",
+        f"    bind 127.0.0.1:{port} ssl crt {pem} {bind}",
+        *(f"    {line}" for line in lines),
+        "    default_backend back",
+        "backend back",
+        f"    server registry 127.0.0.1:{behind}",
+    ]
+    (folder / "haproxy.cfg").write_text("\n".join([*text, ""]))
+    with (folder / "log").open("wb") as log:
+        command = [shutil.which("haproxy"), "-db", "-f", folder / "haproxy.cfg"]
+        process = subprocess.Popen(command, env={}, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 30
+        while not listens(port):
+            assert process.poll() is None and time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def balancer(ports: list[int], certificate: tuple[Path, Path], most: float = math.inf):
+    """TLS in front of plain registries, each new connection to the next of them. Yields its port.
+
+    A client that sends more than `most` bytes on one connection is cut off.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     behind, open_ones = itertools.cycle(ports), []
@@ -182,13 +222,15 @@ def balancer(ports: list[int], certificate: tuple[Path, Path]):
             open_ones.extend((client, server))
             back = threading.Thread(target=copy, args=(server, client))
             back.start()
-            copy(client, server)
+            copy(client, server, most)
             back.join()
 
-    def copy(source, target):
+    def copy(source, target, most=math.inf):
+        passed = 0
         with contextlib.suppress(OSError):
-            while some := source.recv(65536):
+            while (some := source.recv(65536)) and passed < most:
                 target.sendall(some)
+                passed += len(some)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 
