@@ -9,6 +9,7 @@ import sys
 from .errors import EXIT_CHANGES, EXIT_FAILED, EXIT_INTERRUPTED, ParamsError, RunbookError
 from .params import Params
 from .params_file import load
+from .secret import Login, from_environment, from_prompt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,8 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("params", nargs="?", help="a params file, or its name in params/ (blog)")
     verify.add_argument("--url", help="instead of params: any registry, as its clients see it; https://HOST[:PORT]")
     verify.add_argument("--user", action="append", default=[], help="with --url: a user; several are tried in turn")
-    verify.add_argument("--password", default="prompt", metavar="SOURCE", help="of that user: prompt or env:NAME")
+    verify.add_argument(
+        "--password", action="append", default=[], metavar="SOURCE", help="of that user: prompt (default) or env:NAME"
+    )
     verify.add_argument("--ca", metavar="FILE", help="with --url: PEM file of the authority that its certificate is of")
+    verify.add_argument(
+        "--slow",
+        nargs="?",
+        const=0.0,
+        type=_seconds,
+        metavar="SECONDS",
+        help="let one upload take so long; without a number, longer than the balancer's idle timeout",
+    )
     lint = command("lint", _lint, "what a registry will really do with these files; exit status 1 on an error")
     lint.add_argument("files", nargs="+", metavar="FILE", help="config.yml, task definition (JSON) or .env; or an ARN")
     lint.add_argument("--version", metavar="X.Y.Z", help="of the registry, where no file tells it")
@@ -150,15 +161,55 @@ def _plan(options: argparse.Namespace) -> int:
     return EXIT_CHANGES if found else 0
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError("1 to 3600 seconds")
+    return seconds
+
+
 def _verify(options: argparse.Namespace) -> int:
     from . import htpasswd, plan, registry
     from .session import connect
 
+    if bool(options.params) == bool(options.url):
+        raise ParamsError("verify: either params or --url, and one of them")
+    if options.url:
+        return _verify_url(options)
+    if options.user or options.password or options.ca:
+        raise ParamsError("verify: --user, --password and --ca go with --url; params name their own")
     p = load(options.params)
     aws = connect(p, read_only=True)
-    reports = plan.Reports((*plan.verify(aws, p), registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p))))
+    planned = plan.verify(aws, p)
+    found = registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p), slow=options.slow)
+    reports = plan.Reports((*planned, found))
     print(reports)
     return 0 if reports else EXIT_FAILED
+
+
+def _verify_url(options: argparse.Namespace) -> int:
+    from . import address, registry
+
+    known = address.of_url(options.url, ca=options.ca)
+    report = registry.accept(known, logins=_logins(options), slow=options.slow)
+    print(report)
+    return 0 if report else EXIT_FAILED
+
+
+def _logins(options: argparse.Namespace) -> list[Login]:
+    """The users of the command line, each with the password from the source in its place."""
+    users, sources = options.user, options.password
+    if len(sources) > len(users):
+        raise ParamsError("--password: one for each --user")
+    if any(":" in user or not user for user in users):
+        raise ParamsError("--user: a name alone; the password comes from --password env:NAME, or is asked for")
+    if any(source != "prompt" and not source.startswith("env:") for source in sources):
+        raise ParamsError("--password: prompt or env:NAME, never the password itself")
+    sources = [*sources, *["prompt"] * (len(users) - len(sources))]
+    return [
+        Login(user, from_prompt(f"password of {user}") if source == "prompt" else from_environment(source[4:]))
+        for user, source in zip(users, sources, strict=True)
+    ]
 
 
 def _lint(options: argparse.Namespace) -> int:

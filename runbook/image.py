@@ -11,8 +11,15 @@ from pathlib import Path
 
 REPOSITORY = "runbook/test"  # all that is ever pushed: constant content, so that a second run adds nothing
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+DOCKER_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+EMPTY = b"{}"  # the config of what has none
+_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+_DOCKER_CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+_DOCKER_LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_ARTIFACT_TYPE = "application/vnd.registry-runbook.test"
 _STORED = 0xFFFF  # RFC 1951: the most bytes of one stored block
 
 
@@ -66,6 +73,48 @@ def make(*, layers: int = 3, size: int = 256 * 1024, seed: str = "runbook") -> I
         }
     )
     return Image(packed, config, manifest)
+
+
+def for_architecture(made: Image, architecture: str) -> Image:
+    """The same layers as an image for another architecture."""
+    config = _json(json.loads(made.config) | {"architecture": architecture})
+    manifest = json.loads(made.manifest) | {"config": _descriptor(_CONFIG_TYPE, config)}
+    return Image(made.layers, config, _json(manifest))
+
+
+def docker_manifest(made: Image) -> bytes:
+    """The same image in Docker's own media types (https://distribution.github.io/distribution/spec/manifest-v2-2/)."""
+    config, layers = _descriptor(_DOCKER_CONFIG_TYPE, made.config), made.layers
+    manifest = {"schemaVersion": 2, "mediaType": DOCKER_TYPE, "config": config}
+    return _json(manifest | {"layers": [_descriptor(_DOCKER_LAYER_TYPE, layer) for layer in layers]})
+
+
+def index(images: dict[str, Image]) -> bytes:
+    """One index of images, by their architectures."""
+    manifests = [
+        _descriptor(MANIFEST_TYPE, made.manifest) | {"platform": {"architecture": architecture, "os": "linux"}}
+        for architecture, made in images.items()
+    ]
+    return _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests})
+
+
+def artifact(made: Image) -> bytes:
+    """A manifest that has the image as its subject, as a signature has; its config is EMPTY.
+
+    https://github.com/opencontainers/image-spec/blob/main/manifest.md
+    """
+    empty = _descriptor(_EMPTY_TYPE, EMPTY)
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "artifactType": _ARTIFACT_TYPE, "config": empty}
+    return _json(manifest | {"layers": [empty], "subject": _descriptor(MANIFEST_TYPE, made.manifest)})
+
+
+def referrers(made: Image) -> bytes:
+    """What a client keeps under a tag where the registry does not list an image's artifacts itself.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema
+    """
+    listed = _descriptor(MANIFEST_TYPE, artifact(made)) | {"artifactType": _ARTIFACT_TYPE}
+    return _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [listed]})
 
 
 def digest(content: bytes) -> str:

@@ -5,12 +5,14 @@ import http.client
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from cryptography import x509
 
 from . import image
+from .address import Address, default_port
 from .errors import CloudError
 from .params import Params
 from .secret import Login, sealed
@@ -22,7 +24,7 @@ _HOSTNAME_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH of OpenSSL's x509_vfy.h
 class Anew:
     """As much of an HTTP session as `Client` needs, with a connection of its own for each request."""
 
-    def __init__(self, aws: AWS):
+    def __init__(self, aws: AWS | Any):
         self._aws = aws
 
     def request(self, method: str, url: str, **options) -> requests.Response:
@@ -37,7 +39,7 @@ class NoAnswer(Exception):
 class Client:
     """The registry as one login speaks to it (https://distribution.github.io/distribution/spec/api/)."""
 
-    def __init__(self, http: requests.Session | Anew, p: Params, login: Login | None = None):
+    def __init__(self, http: requests.Session | Anew, p: Params | Address, login: Login | None = None):
         self._http, self._p, self._login = http, p, login
 
     def send(self, method: str, path: str, *, redirects: bool = False, **options) -> requests.Response:
@@ -49,7 +51,7 @@ class Client:
         except requests.RequestException as error:
             asked = error.request and urlsplit(error.request.url).hostname
             sent_on = f"the registry sends its clients on to {asked}: " if asked not in (None, self._p.domain) else ""
-            raise NoAnswer(sent_on + _cause(error)) from None
+            raise NoAnswer(sent_on + cause(error)) from None
         except CloudError as error:
             raise NoAnswer(str(error)) from None
 
@@ -76,7 +78,7 @@ def begin(client: Client) -> requests.Response:
     return client.call("POST", f"/v2/{image.REPOSITORY}/blobs/uploads/")
 
 
-def _next(answer: requests.Response) -> str:
+def following(answer: requests.Response) -> str:
     """Path and query of the Location: the host that it names is checked, never followed."""
     location = urlsplit(answer.headers.get("Location", ""))
     return f"/{location.path.lstrip('/')}?{location.query}"
@@ -90,11 +92,11 @@ def push(client: Client, blob: bytes, size: int, begun: list[requests.Response])
         if answer.status_code != 202:
             return said(answer)
         part = {"Content-Range": f"{start}-{start + size - 1}"}
-        answer = client.call("PATCH", _next(answer), data=blob[start : start + size], headers=octets | part)
+        answer = client.call("PATCH", following(answer), data=blob[start : start + size], headers=octets | part)
     if answer.status_code != 202:
         return said(answer)
     ending = {"params": {"digest": image.digest(blob)}, "data": blob[last:], "headers": octets}
-    return stored(client.call("PUT", _next(answer), **ending))
+    return stored(client.call("PUT", following(answer), **ending))
 
 
 def stored(answer: requests.Response) -> str:
@@ -118,9 +120,9 @@ def short(digest: str) -> str:
     return digest[: len("sha256:") + 12]
 
 
-def certificate(aws: AWS, p: Params) -> str:
+def certificate(aws: AWS, p: Params | Address) -> str:
     """Handshake as a client of the registry does; the session of `aws.http()` trusts the same CAs."""
-    context = _context(aws)
+    context = trusting(aws)
     try:
         try:
             _names(aws, p, context)
@@ -130,24 +132,24 @@ def certificate(aws: AWS, p: Params) -> str:
             context.check_hostname = False
             raise NoAnswer(f"trusted, but for {', '.join(_names(aws, p, context))}") from None
     except OSError as error:
-        raise NoAnswer(_cause(error)) from None
+        raise NoAnswer(cause(error)) from None
     except CloudError as error:
         raise NoAnswer(str(error)) from None
     return f"trusted, for {p.domain}"
 
 
-def tls_version(aws: AWS, p: Params) -> str:
+def tls_version(aws: AWS, p: Params | Address) -> str:
     """What a client as new as this one agrees on."""
     try:
-        with _handshake(aws, p, _context(aws)) as tls:
+        with _handshake(aws, p, trusting(aws)) as tls:
             return tls.version()
     except OSError as error:
-        raise NoAnswer(_cause(error)) from None
+        raise NoAnswer(cause(error)) from None
     except CloudError as error:
         raise NoAnswer(str(error)) from None
 
 
-def served(aws: AWS, p: Params) -> x509.Certificate:
+def served(aws: AWS, p: Params | Address) -> x509.Certificate:
     """The certificate that a client is shown, whether it would trust it or not."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -155,12 +157,12 @@ def served(aws: AWS, p: Params) -> x509.Certificate:
         with _handshake(aws, p, context) as tls:
             return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
     except OSError as error:
-        raise NoAnswer(_cause(error)) from None
+        raise NoAnswer(cause(error)) from None
     except CloudError as error:
         raise NoAnswer(str(error)) from None
 
 
-def from_plain_http(aws: AWS, p: Params, path: str) -> str:
+def from_plain_http(aws: AWS, p: Params | Address, path: str) -> str:
     """Where a client is sent that asks on port 80, without TLS; it is not followed."""
     try:
         host, port = aws.locate(p.domain, 80)
@@ -171,7 +173,7 @@ def from_plain_http(aws: AWS, p: Params, path: str) -> str:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(_cause(error)) from None
+        raise NoAnswer(cause(error)) from None
     except CloudError as error:
         raise NoAnswer(str(error)) from None
     # An application load balancer names the port, also where it is the scheme's own.
@@ -179,38 +181,51 @@ def from_plain_http(aws: AWS, p: Params, path: str) -> str:
     return f"{answer.status} to {location}" if answer.status in (301, 302, 307, 308) else f"{answer.status}"
 
 
-def _context(aws: AWS) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=aws.ca or requests.certs.where())
+def trusting(aws: AWS) -> ssl.SSLContext:
+    """The public CAs, and the one that the connection has beside them."""
+    context = ssl.create_default_context(cafile=requests.certs.where())
+    if aws.ca:
+        context.load_verify_locations(aws.ca)
+    return context
 
 
-def _names(aws: AWS, p: Params, context: ssl.SSLContext) -> list[str]:
+def _names(aws: AWS, p: Params | Address, context: ssl.SSLContext) -> list[str]:
     with _handshake(aws, p, context) as tls:
         return sorted(name for kind, name in tls.getpeercert().get("subjectAltName", ()) if kind == "DNS")
 
 
+def connected(aws: AWS, p: Params | Address) -> socket.socket:
+    """A connection to the port that the registry's URL names."""
+    parts = urlsplit(p.url)
+    port = parts.port or default_port(parts.scheme)
+    return socket.create_connection(aws.locate(p.domain, port), timeout=5)
+
+
 @contextlib.contextmanager
-def _handshake(aws: AWS, p: Params, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+def _handshake(aws: AWS, p: Params | Address, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
     with (
-        socket.create_connection(aws.locate(p.domain, 443), timeout=5) as plain,
+        connected(aws, p) as plain,
         context.wrap_socket(plain, server_hostname=p.domain) as tls,
     ):
         yield tls
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The one sentence in a chain of requests', urllib3's and ssl's exceptions."""
-    for cause in _chain(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate not accepted: {cause.verify_message.rstrip('.')}"
-        if isinstance(cause, ssl.SSLError):
-            return f"no TLS handshake: {(cause.reason or 'closed').replace('_', ' ').lower()}"
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection refused: nothing listens there"
-        if isinstance(cause, socket.gaierror):
-            return "the name does not resolve"
-        if isinstance(cause, ConnectionResetError | requests.exceptions.ChunkedEncodingError):
+    for each in _chain(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"certificate not accepted: {each.verify_message.rstrip('.')}"
+        if isinstance(each, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return "the connection was cut"
-        if isinstance(cause, TimeoutError | requests.Timeout):
+        if isinstance(each, ssl.SSLError):
+            return f"no TLS handshake: {(each.reason or 'closed').replace('_', ' ').lower()}"
+        if isinstance(each, ConnectionRefusedError):
+            return "connection refused: nothing listens there"
+        if isinstance(each, socket.gaierror):
+            return "the name does not resolve"
+        if isinstance(each, ConnectionError | requests.exceptions.ChunkedEncodingError):
+            return "the connection was cut"
+        if isinstance(each, TimeoutError | requests.Timeout):
             return "no answer in time"
     return f"no answer ({type(error).__name__})"
 

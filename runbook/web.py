@@ -5,6 +5,8 @@ records and balancers say (as `curl --connect-to` would), while the TLS handshak
 Host header keep the true name.
 """
 
+import ssl
+
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
@@ -16,12 +18,15 @@ TIMEOUT = (5, 60)  # seconds to connect, seconds between two bytes
 
 
 class Public:
-    """The Internet: the system's resolver and CAs."""
+    """The Internet: the system's resolver and the public CAs, and one more where `ca` is a PEM file."""
 
-    ca = None
+    def __init__(self, ca: str | None = None):
+        self.ca = ca
 
     def session(self) -> requests.Session:
-        return _session(HTTPAdapter(), True)
+        return _session(_Trusting(self.ca) if self.ca else HTTPAdapter(), True)
+
+    http = session
 
     def locate(self, domain: str, port: int) -> tuple[str, int]:
         return domain, port
@@ -62,6 +67,18 @@ def _with_timeout(request):
         return request(method, url, **options)
 
     return timed
+
+
+class _Trusting(HTTPAdapter):
+    """Trusts one more CA: what a registry redirects to may have a certificate of a public one."""
+
+    def __init__(self, ca: str):
+        self._ca = ca
+        super().__init__()
+
+    def init_poolmanager(self, *args, **options):
+        context = ssl.create_default_context(cafile=self._ca)
+        super().init_poolmanager(*args, ssl_context=context, **options)
 
 
 class _Routed(HTTPAdapter):

@@ -5,6 +5,8 @@ import datetime
 import http.server
 import ipaddress
 import itertools
+import math
+import shutil
 import socket
 import ssl
 import subprocess
@@ -55,22 +57,22 @@ class Authority:
         self.path = folder / "ca.pem"
         self.path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
+    def issue(self, name: str, days: int = 30) -> tuple[Path, Path]:
         """Certificate and key for a domain (and 127.0.0.1, as the embedded cloud's own has its addresses)."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        made = self._builder(x509.Name([]), key).add_extension(x509.SubjectAlternativeName(names), critical=True)
+        made = self._builder(x509.Name([]), key, days).add_extension(x509.SubjectAlternativeName(names), critical=True)
         certificate, private = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         private.write_bytes(key.private_bytes(*encoding))
         return certificate, private
 
-    def _builder(self, subject, key):
+    def _builder(self, subject, key, days=30):
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
         return builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
-            now + datetime.timedelta(days=2)
+            now + datetime.timedelta(days=days)
         )
 
 
@@ -166,8 +168,46 @@ def tell(request, status: int, body: bytes = b"", **headers: str) -> None:
 
 
 @contextlib.contextmanager
-def balancer(ports: list[int], certificate: tuple[Path, Path]):
-    """TLS in front of plain registries, each new connection to the next of them. Yields its port."""
+def proxy(folder: Path, certificate: tuple[Path, Path], behind: int, *lines: str, bind="", idle=60, tls=""):
+    """A real HAProxy with TLS in front of a plain registry; `lines` stand in its front end. Yields its port."""
+    folder.mkdir()
+    port, pem = free_port(), folder / "both.pem"
+    pem.write_bytes(b"".join(file.read_bytes() for file in certificate))
+    text = [
+        "global",
+        f"    {tls}",
+        "defaults",
+        "    mode http",
+        "    timeout connect 5s",
+        *(f"    timeout {side} {idle}s" for side in ("client", "server", "http-keep-alive")),
+        "frontend front",
+        f"    bind 127.0.0.1:{port} ssl crt {pem} {bind}",
+        *(f"    {line}" for line in lines),
+        "    default_backend back",
+        "backend back",
+        f"    server registry 127.0.0.1:{behind}",
+    ]
+    (folder / "haproxy.cfg").write_text("\n".join([*text, ""]))
+    with (folder / "log").open("wb") as log:
+        command = [shutil.which("haproxy"), "-db", "-f", folder / "haproxy.cfg"]
+        process = subprocess.Popen(command, env={}, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 30
+        while not listens(port):
+            assert process.poll() is None and time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def balancer(ports: list[int], certificate: tuple[Path, Path], most: float = math.inf):
+    """TLS in front of plain registries, each new connection to the next of them. Yields its port.
+
+    A client that sends more than `most` bytes on one connection is cut off.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     behind, open_ones = itertools.cycle(ports), []
@@ -182,13 +222,15 @@ def balancer(ports: list[int], certificate: tuple[Path, Path]):
             open_ones.extend((client, server))
             back = threading.Thread(target=copy, args=(server, client))
             back.start()
-            copy(client, server)
+            copy(client, server, most)
             back.join()
 
-    def copy(source, target):
+    def copy(source, target, most=math.inf):
+        passed = 0
         with contextlib.suppress(OSError):
-            while some := source.recv(65536):
+            while (some := source.recv(65536)) and passed < most:
                 target.sendall(some)
+                passed += len(some)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 from registries import LOGIN, SECOND, Authority, Here, configuration, free_port, htpasswd, registry, server, tell
 
-from runbook import image
+from runbook import image, load
 from runbook.errors import StepFailed
 from runbook.registry import ask, verify_registry
 from runbook.registry_api import Client, NoAnswer
@@ -45,7 +45,8 @@ def test_a_good_registry_passes_again_and_again_and_keeps_nothing_more(p, run, t
         first = verify_registry(aws, p, logins=[LOGIN, SECOND])
         kept = stored(tmp_path)
         assert first.require()
-        assert len(first.checks) == 23
+        assert len(first.checks) == 43
+        assert sum(file.stat().st_size for file in uploads(tmp_path)) < 20_000
         assert repr(verify_registry(aws, p, logins=[LOGIN, SECOND])) == repr(first)
         assert stored(tmp_path) == kept
         made = image.make()
@@ -53,10 +54,17 @@ def test_a_good_registry_passes_again_and_again_and_keeps_nothing_more(p, run, t
 
 
 def stored(tmp_path):
-    """Digests of all that lies in the registry's storage; upload folders that are left over count too."""
+    """Digests of all that lies in the registry's storage, and every link to it."""
     data = tmp_path / "registry" / "data"
-    left = {str(entry.relative_to(data)) for entry in data.rglob("_uploads/*")}
-    return left | {image.digest(file.read_bytes()) for file in data.rglob("blobs/**/data")}
+    links = {str(link.relative_to(data)) for link in data.rglob("link")}
+    return links | {image.digest(file.read_bytes()) for file in data.rglob("blobs/**/data")}
+
+
+def uploads(tmp_path):
+    """The files of uploads that were not completed: one cancelled, the large one, and one that was cut."""
+    files = [file for file in tmp_path.rglob("_uploads/**/*") if file.is_file()]
+    assert len({file.relative_to(tmp_path).parts[9] for file in files}) == 3, files
+    return files
 
 
 def test_the_two_transcripts_of_the_blog(p, run):
@@ -119,6 +127,7 @@ def no_auth(content):
                 "GET /v2/ without a login": "200 {}",
                 "Www-Authenticate": "absent",
                 "GET /v2/ as testuser, wrong password": "200 {}",
+                "GET /v2/ as testuser, empty password": "200 {}",
                 "GET /v2/ as an unknown user": "200 {}",
                 "GET /v2/ as docker, password docker": "200 {}",
             },
@@ -135,10 +144,25 @@ def test_relative_locations_are_right_too(p, run):
         verify_registry(aws, p, logins=[LOGIN]).require()
 
 
-def test_with_the_delete_api_the_manifest_goes_again(p, run):
-    with run(lambda content: content["storage"].update(delete={"enabled": True})) as aws:
-        report = verify_registry(aws, p, logins=[LOGIN]).require()
-    assert report.checks[-1].found == "deleted"
+def deletes(content):
+    content["storage"]["delete"] = {"enabled": True}
+
+
+def test_with_the_delete_api_everything_goes_again(p, run, tmp_path):
+    own = load({**p.model_dump(), "configured_by": "image"})  # whose config.yml may have deletes on
+    with run(deletes) as aws:
+        for _ in range(2):
+            report = verify_registry(aws, own, logins=[LOGIN]).require()
+            assert report.checks[-1].found == "deleted"
+            assert [link for link in tmp_path.rglob("_layers/**/link") if "/mounted/" in str(link)] == []
+            assert list(tmp_path.rglob("tags/*/current/link")) == []
+
+
+def test_deletes_that_the_params_do_not_have_are_named(p, run):
+    with run(deletes) as aws:
+        assert failed(verify_registry(aws, p, logins=[LOGIN])) == {
+            "delete a manifest": "202, then 404 MANIFEST_UNKNOWN"
+        }
 
 
 def test_a_refused_login_is_named_and_nothing_is_pushed(p, run):

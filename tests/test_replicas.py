@@ -28,6 +28,10 @@ def failed(report):
     return {check.name: check.found for check in report.checks if not check.ok}
 
 
+def rows(report):
+    return {check.name: check.row for check in report.checks if not check.ok}
+
+
 def test_two_registries_with_one_secret_are_as_one(p, tmp_path, authority):
     with replicas(p, tmp_path, authority, ["one", "one"]) as aws:
         report = verify_registry(aws, p, logins=[LOGIN, SECOND]).require()
@@ -41,8 +45,21 @@ def test_two_registries_with_one_secret_are_as_one(p, tmp_path, authority):
 
 def test_different_secrets_are_named(p, tmp_path, authority):
     with replicas(p, tmp_path, authority, ["one", "another"]) as aws:
-        found = failed(verify_registry(aws, p, logins=[LOGIN]))
-    assert "different http secrets" in found[SPREAD] and "02_create_a_task_definition" in found[SPREAD]
+        report = verify_registry(aws, p, logins=[LOGIN])
+    assert failed(report)[SPREAD] == "404 BLOB_UPLOAD_INVALID"
+    assert rows(report)[SPREAD] == 1
+
+
+def test_storages_that_are_not_shared_are_named(p, tmp_path, authority):
+    own = iter(("a", "b"))
+
+    def apart(content):
+        content["storage"]["filesystem"]["rootdirectory"] = str(tmp_path / next(own))
+
+    with replicas(p, tmp_path, authority, ["one", "one"], apart) as aws:
+        report = verify_registry(aws, p, logins=[LOGIN])
+    assert failed(report)[SPREAD] == "404 BLOB_UPLOAD_UNKNOWN"
+    assert rows(report)[SPREAD] == 2
 
 
 def test_metrics_that_are_open_to_all_and_a_port_80_that_answers_itself_are_named(p, authority):

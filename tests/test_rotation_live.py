@@ -32,7 +32,7 @@ from runbook import secretsmanager as secrets
 from runbook.access_key import stored_id
 from runbook.errors import Expired
 from runbook.registry_api import Anew, Client, NoAnswer, begin, said, served
-from runbook.registry_api import _next as location
+from runbook.registry_api import following as location
 from runbook.secret import Login, Secret
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
