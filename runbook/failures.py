@@ -124,7 +124,7 @@ FAILURES: dict[int, Failure] = {
         Failure(32, "a browser's user interface gets 401 for OPTIONS",
                 "a preflight carries no credentials, and the registry wants them for every request",
                 "answer OPTIONS with CORS headers in a proxy before the registry", _05, "D#4458"),
-        Failure(33, "none; the version has known holes",
+        Failure(33, "nothing that one sees: the version has known holes",
                 "registry 3.0 and 3.1.0 have known holes: CVE-2026-35172, CVE-2026-33540, CVE-2026-41888",
                 "use registry 3.1.1 or newer", _02, "Distribution's release notes"),
     )
