@@ -1,5 +1,6 @@
 """Behind the balancer: tasks, their log, configuration, credentials, S3 and the cache."""
 
+import itertools
 import re
 
 from ..lint import lint_container
@@ -14,6 +15,7 @@ __all__ = ["cache", "configuration", "credentials", "log", "storage", "tasks"]
 
 _SAID = 3  # lines of a log that nobody understands
 _HTPASSWD = signs.SIGNS[0].words
+_WHY = re.compile(r"level=(?:error|fatal|panic)|^panic|error:", re.IGNORECASE)
 _STACK = re.compile(r"goroutine \d+ |Usage:$")
 
 
@@ -77,13 +79,10 @@ def _stopped(patient: Patient) -> str:
 
 
 def _last(patient: Patient) -> list[str]:
-    """The last lines before a program prints its stacks, or how it is used."""
-    lines = []
-    for line in patient.failed_lines:
-        if _STACK.match(line.text):
-            break
-        lines.append(_logged(line, signs.ANY))
-    return lines[-_SAID:] or [f"no line in log group {patient.p.log_group}"]
+    """The last lines before a program prints its stacks, or how it is used: of those that say why, if there are any."""
+    lines = list(itertools.takewhile(lambda line: not _STACK.match(line.text), patient.failed_lines))
+    why = [line for line in lines if _WHY.search(line.text)] or lines
+    return [_logged(line, signs.ANY) for line in why[-_SAID:]] or [f"no line in log group {patient.p.log_group}"]
 
 
 def _logged(line, words: re.Pattern) -> str:
