@@ -182,7 +182,10 @@ def _tags(client: Client, wanted: list[str]) -> str:
         answer = client.call("GET", path)
         if answer.status_code != 200:
             return said(answer)
-        found += answer.json().get("tags") or []
+        try:
+            found += answer.json()["tags"] or []
+        except (ValueError, LookupError, TypeError):
+            return "no list of tags"
         if "next" not in answer.links:
             break
         to = urlsplit(answer.links["next"]["url"])

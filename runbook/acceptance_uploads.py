@@ -99,7 +99,7 @@ def slowly(
     blob = _layer("slow", 3)
     name = f"upload that takes {seconds:g} s"
     if a.idle_timeout and seconds <= a.idle_timeout:
-        name += f" (--slow: longer than the idle timeout of {a.idle_timeout} s)"
+        name += f" (longer than the idle timeout, {a.idle_timeout} s: --slow)"
     look = partial(_slowly, a, login, client, blob, seconds / 2, over)
     checks.look(name, look, f"201 {short(image.digest(blob))}", row=4)
 
@@ -147,14 +147,20 @@ def _cut(a: Address, login: Login | None, client: Client, blob: bytes) -> str:
         return said(answer)
     sent = blob[half : half + half // 2]
     registry_wire.cut(a, login, following(answer), sent, size=len(blob) - half, start=half)
-    status = client.call("GET", following(answer))
-    if status.status_code == 204:
-        there, before = _there(status), _located(status, answer)
-        put = {"params": {"digest": image.digest(blob)}, "data": blob[there:], "headers": _OCTETS}
-        found = stored(client.call("PUT", following(before), **put))
-        if found.startswith("201 "):
-            return found
-    return push(client, blob, len(blob), [])
+    found = _go_on(client, answer, blob)
+    return found if found.startswith("201 ") else push(client, blob, len(blob), [])
+
+
+def _go_on(client: Client, before: requests.Response, blob: bytes) -> str:
+    """The rest of an upload from where the registry says that it is; whatever comes of that."""
+    try:
+        status = client.call("GET", following(before))
+        if status.status_code != 204:
+            return said(status)
+        put = {"params": {"digest": image.digest(blob)}, "data": blob[_there(status) :], "headers": _OCTETS}
+        return stored(client.call("PUT", following(_located(status, before)), **put))
+    except NoAnswer as error:
+        return str(error)
 
 
 def _cancel(client: Client) -> str:

@@ -47,7 +47,7 @@ def cut(address: Address, login: Login | None, path: str, piece: bytes, *, size:
     with _told(), _open(address) as wire:
         _begin(wire, address, login, path, size, start)
         _heard(wire, _GO_WITHIN)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             wire.sendall(piece)
             wire.shutdown(socket.SHUT_WR)
             while wire.recv(_MOST):
@@ -119,9 +119,10 @@ def _answer(wire: socket.socket, heard: bytes) -> requests.Response:
         raise ConnectionResetError
     answer.reason, answer.status_code = answer.reason.strip(), int(code)
     answer.headers.update(http.client.parse_headers(io.BytesIO(rest + b"\r\n\r\n")))
-    length = int(answer.headers.get("Content-Length", _MOST))
+    told = answer.headers.get("Content-Length", "")
+    length = min(int(told), _MOST) if told.isdigit() else _MOST
     with contextlib.suppress(OSError):
-        while len(heard) < min(length, _MOST) and (some := wire.recv(_MOST)):
+        while len(heard) < length and (some := wire.recv(_MOST)):
             heard += some
     answer.raw = io.BytesIO(heard[:length])
     return answer
