@@ -24,6 +24,7 @@ STATIONS: tuple[tuple[str, Callable[[Patient], Cause | None]], ...] = (
     ("credentials", inside.credentials),
     ("S3", inside.storage),
     ("cache", inside.cache),
+    ("what nobody notices", inside.unnoticed),
     ("the rest of the plan", outside.rest),
 )
 

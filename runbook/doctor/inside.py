@@ -3,6 +3,7 @@
 import itertools
 import re
 
+from ..finding import Finding
 from ..lint import lint_container
 from . import signs
 from .bucket import credentials, storage
@@ -11,8 +12,10 @@ from .diagnosis import Cause
 from .logins import users
 from .patient import Patient
 
-__all__ = ["cache", "configuration", "credentials", "log", "storage", "tasks"]
+__all__ = ["cache", "configuration", "credentials", "log", "storage", "tasks", "unnoticed"]
 
+# A registry with one of these serves: they explain nothing that a client meets.
+_UNNOTICED = (14, 31, 33)
 _SAID = 3  # lines of a log that nobody understands
 _HTPASSWD = signs.SIGNS[0].words
 _WHY = re.compile(r"level=(?:error|fatal|panic)|^panic|error:", re.IGNORECASE)
@@ -45,7 +48,7 @@ def tasks(patient: Patient) -> Cause | None:
 def log(patient: Patient) -> Cause | None:
     """The first line of a container that ended, or of a registry that runs, which is the sign of one failure."""
     for sign in signs.SIGNS:
-        for line in (*patient.failed_lines, *patient.running_lines):
+        for line in (*patient.failed_lines, *(() if sign.row in _UNNOTICED else patient.running_lines)):
             if sign.words.search(line.text) and (sign.lasting or line.is_recent):
                 return Cause.of(sign.row, _logged(line, sign.words))
     alone = [line for line in patient.running_lines if signs.NO_HTTP_SECRET.search(line.text)]
@@ -56,15 +59,32 @@ def log(patient: Patient) -> Cause | None:
 
 
 def configuration(patient: Patient) -> Cause | None:
-    """What the lint calls an error in the task definition; then the users' lines."""
+    """What the lint calls an error in the task definition, and a misspelt name where tasks fail; the users' lines."""
     if patient.registry is None:
         return None
-    found = lint_container(patient.registry, task=patient.suspect, replicas=patient.replicas)
-    for finding in found:
-        # A name that nobody reads has no other symptom than that.
-        if finding.row and (finding.severity == "error" or finding.row == 14 and finding.severity == "warning"):
+    for finding in _findings(patient):
+        if finding.severity == "error" or (patient.failed and finding.row == 14 and finding.severity == "warning"):
             return Cause.of(finding.row, f"{finding.where}: {finding.what}")
     return users(patient)
+
+
+def unnoticed(patient: Patient) -> Cause | None:
+    """Where the registry answers and nothing else is found: a misspelt name, traces to nobody, known holes."""
+    if patient.registry is None or not patient.is_open:
+        return None
+    for sign in (sign for sign in signs.SIGNS if sign.row in _UNNOTICED):
+        for line in patient.running_lines:
+            if sign.words.search(line.text) and (sign.lasting or line.is_recent):
+                return Cause.of(sign.row, _logged(line, sign.words))
+    told = {finding.row: finding for finding in _findings(patient) if finding.severity == "warning"}
+    first = next((told[row] for row in _UNNOTICED if row in told), None)
+    return Cause.of(first.row, f"{first.where}: {first.what}") if first else None
+
+
+def _findings(patient: Patient) -> list[Finding]:
+    """What the lint says of the task definition and is one of the failures."""
+    found = lint_container(patient.registry, task=patient.suspect, replicas=patient.replicas)
+    return [finding for finding in found if finding.row]
 
 
 def _stopped(patient: Patient) -> str:

@@ -67,7 +67,8 @@ def start(
         nowhere = f"127.{place.block}.3.1:0"
         last = str(PurePosixPath(definition.get("workingDirectory") or "/", words[-1]))
         config = mounts.content(last, seen) if last.endswith((".yml", ".yaml")) else ""
-        env |= distribution.additions(config, env, endpoint=place.endpoint, ports=listening, nowhere=nowhere)
+        told = {"endpoint": place.endpoint, "ports": listening, "nowhere": nowhere, "major": image.major}
+        env |= distribution.additions(config, env, **told)
         env |= credentials or {}
         if "AWS_EC2_METADATA_SERVICE_ENDPOINT" not in env:
             env["AWS_EC2_METADATA_DISABLED"] = "true"  # nothing answers at 169.254.169.254 on a laptop

@@ -21,7 +21,7 @@ EVERYWHERE = ("", "0.0.0.0", "[::]")
 
 
 def additions(
-    config: str, env: dict[str, str], *, endpoint: str, ports: dict[int, str], nowhere: str
+    config: str, env: dict[str, str], *, endpoint: str, ports: dict[int, str], nowhere: str, major: int = 2
 ) -> dict[str, str]:
     """The variables that the embedded cloud adds.
 
@@ -37,8 +37,8 @@ def additions(
     if debug:
         added["REGISTRY_HTTP_DEBUG_ADDR"] = listen(debug, ports, nowhere)
     region = setting(parsed, env, "storage", "s3", "region")
-    # With an endpoint the driver takes any region. One that AWS does not have ends the program before any request.
-    known = region is None or str(region) in _regions()
+    # With an endpoint version 2's driver takes any region; without, an unknown one ends it before any request.
+    known = major != 2 or region is None or str(region) in _regions()
     if known and stores_in_s3(parsed, env) and not setting(parsed, env, "storage", "s3", "regionendpoint"):
         added |= {name: value.format(endpoint=endpoint) for name, value in S3_ON_LOOPBACK.items()}
     return added

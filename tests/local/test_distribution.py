@@ -64,3 +64,14 @@ def test_s3_is_the_clouds_own_unless_the_registry_names_another(config, env, tol
         if told
         else {}
     )
+
+
+@pytest.mark.parametrize("region, told", [("eu-central-1", True), ("mx-central-1", True), ("eu-central-1x", False)])
+def test_a_region_that_aws_does_not_have_gets_no_endpoint_that_would_hide_it(region, told):
+    assert ("REGISTRY_STORAGE_S3_REGIONENDPOINT" in added(S3, REGISTRY_STORAGE_S3_REGION=region)) == told
+
+
+def test_version_3_does_not_look_at_the_region():
+    given = {"endpoint": "http://127.9.0.1:4566", "ports": {}, "nowhere": NOWHERE, "major": 3}
+    told = additions(S3, {"REGISTRY_STORAGE_S3_REGION": "eu-central-1x"}, **given)
+    assert "REGISTRY_STORAGE_S3_REGIONENDPOINT" in told

@@ -53,3 +53,13 @@ def test_moto_itself_takes_the_condition_for_fulfilled(put):
 def test_every_other_denial_stays(put, condition):
     with pytest.raises(ClientError, match="Forbidden"):
         put([TLS_ONLY, DENY | condition], True)
+
+
+def test_a_denial_that_names_somebody_concerns_nobody_else(put):
+    user = "arn:aws:iam::123456789012:user/registry"
+    put([DENY | {"Principal": {"AWS": user}}], True)
+    asked = "s3:GetObject", "arn:aws:s3:::images/layer"
+    assert s3.denies("images", {user}, *asked)
+    assert not s3.denies("images", {f"{user}-2"}, *asked)
+    assert not s3.denies("images", {user}, "s3:ListBucket", "arn:aws:s3:::images")
+    assert not s3.denies("other", {user}, *asked)
