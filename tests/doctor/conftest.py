@@ -1,25 +1,8 @@
-"""Deployments on the embedded cloud for the doctor's drills, and how one is broken and mended."""
+"""What the drills on either side have in common."""
 
 import pytest
 
-from runbook import doctor, load, plan
-
-
-@pytest.fixture(scope="module")
-def deployed(home):
-    """`deployed("blog")`: the deployment of these params, complete; one a module."""
-    made = {}
-
-    def deploy(name):
-        if name not in made:
-            p = load(name)
-            aws = plan.start(p)
-            for step in plan.STEPS:
-                step.ensure(aws, p)
-            made[name] = aws, p
-        return made[name]
-
-    return deploy
+from runbook import doctor
 
 
 @pytest.fixture
