@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from drills import accepted, deploy, mend, well
 
 from runbook import doctor, hosted_zone, plan, vpc, wait
