@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     lint = command("lint", _lint, "what a registry will really do with these files; exit status 1 on an error")
     lint.add_argument("files", nargs="+", metavar="FILE", help="config.yml, task definition (JSON) or .env; or an ARN")
     lint.add_argument("--version", metavar="X.Y.Z", help="of the registry, where no file tells it")
+    lint.add_argument("--replicas", type=int, default=1, metavar="N", help="how many registries run with these files")
+    lint.add_argument("--cloud", choices=("aws", "embedded"), default="aws", help="of a task definition by its name")
+    lint.add_argument("--region", help="of a task definition that is no ARN")
     with_params(command("doctor", _doctor, "what is wrong, why, and what to do; reads only; exit status 1 if anything"))
     audit = command("audit", _audit, "findings on a deployment that this runbook did not make; reads only")
     audit.add_argument(
@@ -158,7 +161,14 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from .lint import lint
+    from .lint_read import read, read_version_option
+
+    version = read_version_option(options.version)
+    texts = read(options.files, cloud=options.cloud, region=options.region)
+    findings = lint(texts, version, replicas=options.replicas)
+    print(findings)
+    return EXIT_FAILED if any(each.severity == "error" for each in findings) else 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

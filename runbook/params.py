@@ -15,7 +15,7 @@ _REGION = re.compile(
 )
 # The regions of aws-sdk-go 1.15, with which registry 2.x is built; its S3 driver refuses to start in any other:
 # https://github.com/distribution/distribution/issues/4614
-_DRIVER_REGIONS = {
+DRIVER_REGIONS = {
     *("ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1"),
     *("eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
     *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
@@ -304,10 +304,10 @@ class Params(Names, BaseModel):
                 f"credentials: the SDK in {self.image} is too old for IMDSv2, which the nodes require "
                 "(distribution/distribution#3437); use registry:3.1.1 with task-role"
             )
-        if self.major_version == 2 and self.region not in _DRIVER_REGIONS:
+        if self.major_version == 2 and self.region not in DRIVER_REGIONS:
             raise ValueError(
                 f"region: {self.region} is not known to the S3 driver of {self.image}, which knows "
-                f"{', '.join(sorted(_DRIVER_REGIONS))}; use one of them, registry:3.1.1, or an image of your own "
+                f"{', '.join(sorted(DRIVER_REGIONS))}; use one of them, registry:3.1.1, or an image of your own "
                 "(configured_by: image)"
             )
         if self.configured_by == "environment" and self.major_version is None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from ..params import Params
 from ..secret import Login
 from ..session import AWS
-from .edge import Edge
+from .chart import Chart
 
 
-class Patient(Edge):
+class Patient(Chart):
     """Cached reads of one deployment, in a read-only session."""
 
     def __init__(self, aws: AWS, p: Params, logins: Sequence[Login] | None = None):

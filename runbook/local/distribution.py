@@ -3,8 +3,10 @@
 The rules are Distribution's configuration/parser.go: REGISTRY_A_B sets a.b, a shorter name sets the whole section.
 """
 
+import functools
 import socket
 
+import botocore.session
 import yaml
 
 # The one thing that differs from AWS inside a container: S3 is at the embedded cloud's own endpoint, in plain HTTP
@@ -34,9 +36,20 @@ def additions(
     debug = setting(parsed, env, "http", "debug", "addr")
     if debug:
         added["REGISTRY_HTTP_DEBUG_ADDR"] = listen(debug, ports, nowhere)
-    if stores_in_s3(parsed, env) and not setting(parsed, env, "storage", "s3", "regionendpoint"):
+    region = setting(parsed, env, "storage", "s3", "region")
+    # With an endpoint the driver takes any region. One that AWS does not have ends the program before any request.
+    known = region is None or str(region) in _regions()
+    if known and stores_in_s3(parsed, env) and not setting(parsed, env, "storage", "s3", "regionendpoint"):
         added |= {name: value.format(endpoint=endpoint) for name, value in S3_ON_LOOPBACK.items()}
     return added
+
+
+@functools.cache
+def _regions() -> frozenset[str]:
+    """Those of all of AWS, newer ones than the registry's own SDK knows included."""
+    session = botocore.session.get_session()
+    partitions = session.get_available_partitions()
+    return frozenset(region for each in partitions for region in session.get_available_regions("s3", each))
 
 
 def listen(address: str, ports: dict[int, str], nowhere: str) -> str:

@@ -26,7 +26,7 @@ from .authority import Authority
 from .balancer import Balancers
 from .caches import Caches
 from .groups import Groups
-from .inside import acm_requests, credentials, ecs, pages, route53, s3
+from .inside import acm_requests, credentials, ecs, pages, route53, s3, throttling
 from .metadata import PORTS, Metadata
 from .metrics import Metrics
 from .nodes import Nodes
@@ -81,6 +81,7 @@ def main(port: int, lock: int) -> int:
     route53.install()
     pages.install()
     credentials.install()
+    throttling.install(state.throttled(home))
     authority = Authority(home)
     addresses = [place.balancer_address(k) for k in range(1, BALANCERS + 1)]
     acm_requests.install(lambda names, days: authority.sign(names, addresses, days))

@@ -57,6 +57,11 @@ def data(home: Path) -> Path:
     return home / "data"
 
 
+def throttled(home: Path) -> Path:
+    """The file that makes S3 throttle while it is there."""
+    return data(home) / "s3-throttles"
+
+
 def write(home: Path, fields: dict[str, Any]) -> None:
     """Say in cloud.json that this process is the cloud; whole or not at all, for its owner only."""
     draft = home / "cloud.json.draft"

@@ -19,7 +19,7 @@ from moto.core.utils import get_service_model
 from moto.iam.models import Role, User, iam_backends
 from moto.sts.models import sts_backends
 
-from . import authorization, dispatch, policies, settling
+from . import authorization, dispatch, policies, s3, settling
 from .dispatch import Refused
 
 PARTITION = "aws"
@@ -62,6 +62,12 @@ def requests() -> dict[str, int]:
     """The requests to S3 so far, by operation, without those of the operator."""
     with _counting:
         return dict(_counted)
+
+
+def is_operators(request) -> bool:
+    """Whether it comes from the person at this computer."""
+    key_id, _ = _shown(request)
+    return key_id is not None and not KEY_ID.fullmatch(key_id)
 
 
 def lend(role_arn: str, *, service: str, session: str, region: str, seconds: int) -> Lent:
@@ -143,13 +149,13 @@ WORDS = {
 def _guard(response: BaseResponse, request) -> None:
     """Refuse a request whose key is nobody's, and one that its owner's policies do not allow."""
     key_id, token = _shown(request)
-    s3 = response.service_name == "s3"
-    if key_id is None and not s3:
+    to_s3 = response.service_name == "s3"
+    if key_id is None and not to_s3:
         return
     if key_id is not None and not KEY_ID.fullmatch(key_id):
         return
     operation = response._get_action()
-    if s3:
+    if to_s3:
         with _counting:
             _counted[operation or request.method] += 1
     if key_id is None:
@@ -218,6 +224,17 @@ def _check(response: BaseResponse, request, operation: str | None, owner: Role |
                 f"User: {name} is not authorized to perform: {each.action} on resource: {each.resource} because no "
                 "identity-based policy allows the action",
             )
+        if response.service_name == "s3" and _denied_by_bucket(owner, name, each):
+            raise _denied(
+                response,
+                f"User: {name} is not authorized to perform: {each.action} on resource: {each.resource} with an "
+                "explicit deny in a resource-based policy",
+            )
+
+
+def _denied_by_bucket(owner: Role | User | None, name: str, asked: authorization.Asked) -> bool:
+    bucket = asked.resource.removeprefix(f"arn:{PARTITION}:s3:::").partition("/")[0]
+    return s3.denies(bucket, {name, *([owner.arn] if owner else [])}, asked.action, asked.resource)
 
 
 def _denied(response: BaseResponse, message: str) -> Refused:
