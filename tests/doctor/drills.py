@@ -1,6 +1,6 @@
 """What the drills share: a deployment, how it is mended, and how one sees that it is well."""
 
-from runbook import doctor, htpasswd, load, plan, registry
+from runbook import alarms, doctor, htpasswd, load, plan, registry, wait
 
 STATIONS = tuple(name for name, _ in doctor.STATIONS)
 
@@ -24,6 +24,8 @@ def accepted(aws, p):
 
 
 def well(aws, p):
+    """An alarm that a break has raised takes a while to end."""
+    wait.wait("the alarms", lambda: (bool(alarms.verify_alarms(aws, p)) or None, "raised"), timeout=300)
     found = doctor.diagnose(aws, p)
     assert found and found.cause is None, found
     assert found.walked == STATIONS

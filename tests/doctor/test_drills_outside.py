@@ -11,7 +11,7 @@ from runbook.local import breaking, state
 from runbook.local.authority import Authority
 from runbook.local.breaking import outside
 
-pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600), pytest.mark.usefixtures("outer_stations_alone")]
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
 # The registry still serves, and what is pushed here is small and quick.
 SERVES = {4, 20, 32}

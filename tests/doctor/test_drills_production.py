@@ -6,7 +6,7 @@ from drills import accepted, deploy, mend, well
 from runbook import doctor
 from runbook.local.breaking import outside
 
-pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600), pytest.mark.usefixtures("outer_stations_alone")]
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
