@@ -3,43 +3,31 @@
 from pathlib import Path
 
 import pytest
+from drills import accepted, deploy, mend, well
 
-from runbook import doctor, hosted_zone, htpasswd, plan, registry, vpc, wait
+from runbook import doctor, hosted_zone, plan, vpc, wait
 from runbook.__main__ import main
 from runbook.local import breaking, state
 from runbook.local.authority import Authority
 from runbook.local.breaking import outside
 
-pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600), pytest.mark.usefixtures("outer_stations_alone")]
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
-STATIONS = tuple(name for name, _ in doctor.STATIONS)
 # The registry still serves, and what is pushed here is small and quick.
 SERVES = {4, 20, 32}
 
 
+@pytest.fixture(scope="module")
+def deployed(home):
+    return deploy("blog")
+
+
 @pytest.fixture
 def blog(deployed):
-    aws, p = deployed("blog")
+    aws, p = deployed
     yield aws, p
     mend(aws, p)
     outside.unlimited_requests(aws, p)
-
-
-def mend(aws, p, first=None):
-    """All steps again; those of the notebook that the doctor named come first."""
-    for step in sorted(plan.STEPS, key=lambda step: step.notebook != first):
-        step.ensure(aws, p)
-
-
-def accepted(aws, p):
-    return registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p))
-
-
-def well(aws, p):
-    found = doctor.diagnose(aws, p)
-    assert found and found.cause is None, found
-    assert found.walked == STATIONS
-    return plan.verify(aws, p).require()
 
 
 def test_nothing_is_wrong_with_a_healthy_deployment(blog, capsys):
