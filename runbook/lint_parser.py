@@ -4,6 +4,7 @@ https://github.com/distribution/distribution/blob/v2.8.3/configuration/parser.go
 """
 
 import difflib
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,13 +12,14 @@ from typing import Any, NamedTuple
 import yaml
 
 from .finding import Finding
-from .lint_keys import BOOL, DURATION, INT, LEVEL, LIST, Free, Version, beside, fields, keys
+from .lint_keys import BOOL, DURATION, INLINES_REDIS, INT, LEVEL, LIST, Free, Version, beside, fields, keys
 
 PREFIX = "REGISTRY_"
 _NODES, _DEPTH, _LARGEST = 20_000, 40, 1 << 20
 _LEVELS = ("debug", "error", "info", "warn")
 # Go's time.ParseDuration
 _DURATION = re.compile(r"[+-]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
+_RENAMED = (("redis", "addr"), ("redis", "addrs"))  # from version 2 to 3; lint_settings tells
 _TAKE_OUT = "take it out, or see the documentation of the registry's version"
 _NEAR = 0.75  # of two names, as difflib tells it
 # What PyYAML raises on a text that is no YAML, and on a scalar with a tag that does not fit it.
@@ -62,6 +64,12 @@ class Applied(NamedTuple):
             if path[:end] in self.origins:
                 return self.origins[path[:end]]
         return f"{self.file}: {'.'.join(path)}"
+
+    def inside(self, *path: str) -> str:
+        """The same, or the first variable that says a part of it."""
+        parts = (name for at, name in self.origins.items() if at[: len(path)] == path)
+        told = self.where(*path)
+        return next(parts, told) if told.startswith(f"{self.file}: ") else told
 
 
 def read_yaml(text: str) -> Any:
@@ -168,7 +176,8 @@ def _check_file(applied: Applied, known: Mapping[str, Any], section: Mapping[str
         at = (*path, key)
         where = f"{applied.file}: {'.'.join(at)}"
         if key not in known:
-            _ignored_key(applied, where, key, known)
+            if at not in _RENAMED:
+                _ignored_key(applied, where, key, known)
             continue
         kind = known[key]
         if isinstance(value, str) and at in (("storage",), ("auth",)):
@@ -219,6 +228,8 @@ class _Variable:
         named = fields(self.version, path, kinds)
         key = named.get(rest[0])
         if key is None:
+            if path == ("redis",) and not self._redis(rest):
+                return
             said = "the registry does not know it and ignores it (one line in its log, at the start)"
             self._ignored(said, self._meant(named, path, rest))
             return
@@ -233,6 +244,20 @@ class _Variable:
             self._item(node, key, at, rest[1:])
         else:
             self._ignored(f"the registry ignores it, without a word: {'.'.join(at)} has no keys", None)
+
+    def _redis(self, rest: list[str]) -> bool:
+        """Whether a variable that is none of this version's for redis is misspelt; what is another version's is told
+        here."""
+        version = self.version or (3,)
+        inline = INLINES_REDIS if (3,) < version < INLINES_REDIS else None
+        if inline is None and rest[0] not in ("ADDR", "ADDRS"):
+            return True
+        meant = "REGISTRY_REDIS_ADDR" if version[0] == 2 else "REGISTRY_REDIS_ADDRS, with a list"
+        if inline:
+            meant = "REGISTRY_REDIS with the whole section as YAML: before 3.1 no variable reaches into it"
+        what = f"version {version[0]} does not know it and ignores it (one line in its log, at the start)"
+        self.applied.findings.append(Finding("error", self.name, what, f"set {meant}", 26))
+        return False
 
     def _free(self, node: Any, kind: Free, path: tuple[str, ...], rest: list[str]) -> None:
         if node is LATER:
@@ -309,9 +334,9 @@ class _Variable:
     def _unknown(self, kinds: Mapping[str, Any], section: Mapping[str, Any], at: tuple[str, ...]) -> None:
         for key, value in section.items():
             where = f"{self.name}: {'.'.join((*at, key))}"
-            if key not in kinds:
+            if key not in kinds and (*at, key) not in _RENAMED:
                 _ignored_key(self.applied, where, key, kinds)
-            elif expected := wrong(kinds[key], value):
+            elif key in kinds and (expected := wrong(kinds[key], value)):
                 self.applied.findings.append(_starts_not(where, expected))
 
     def _tell(self, at: tuple[str, ...], value: Any, found: Any) -> None:
@@ -341,16 +366,17 @@ class _Variable:
         self.applied.findings.append(_starts_not(self.name, expected))
 
     def _meant(self, named: Mapping[str, str], path: tuple[str, ...], rest: list[str]) -> str | None:
-        """The variable with the nearest name: in this section first, then anywhere."""
-        section = ("REGISTRY", *self.name.split("_")[1 : len(path) + 1])
-        if near := closest("".join(rest), named):
-            return "_".join((*section, near))
-        if len(rest) > 1 and (near := closest(rest[0], named)):
-            return "_".join((*section, near, *rest[1:]))
-        return closest(self.name, all_names(self.version))
+        """The variable with the nearest name, underscores apart; or with the nearest section."""
+        squeezed = {name.removeprefix(PREFIX).replace("_", ""): name for name in all_names(self.version)}
+        if near := closest(self.name.removeprefix(PREFIX).replace("_", ""), squeezed, 0.8):
+            return squeezed[near]
+        if near := closest(rest[0], named):
+            return "_".join(("REGISTRY", *self.name.split("_")[1 : len(path) + 1], near, *rest[1:]))
+        return None
 
 
-def all_names(version: Version | None) -> list[str]:
+@functools.cache
+def all_names(version: Version | None) -> tuple[str, ...]:
     """Every variable that has one meaning."""
 
     def below(kinds: Mapping[str, Any], path: tuple[str, ...], name: str):
@@ -360,4 +386,4 @@ def all_names(version: Version | None) -> list[str]:
             if isinstance(inner, Mapping):
                 yield from below(inner, (*path, key), f"{name}_{field}")
 
-    return list(below({key: kind or {} for key, kind in keys(version).items()}, (), "REGISTRY"))
+    return tuple(below({key: kind or {} for key, kind in keys(version).items()}, (), "REGISTRY"))

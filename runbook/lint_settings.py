@@ -65,6 +65,7 @@ def _storage(applied: Applied, version: Version | None, replicas: int) -> list[F
         return [Finding("error", _where_of(applied, named), what, remedy, 13)]
     [name] = named
     where = applied.where("storage", name)
+    found = _redirect(applied, name)
     if name not in drivers(version):
         near = closest(name.lower(), drivers(version))
         what = f"the registry will not start: it has no storage driver {name}"
@@ -73,14 +74,14 @@ def _storage(applied: Applied, version: Version | None, replicas: int) -> list[F
         kept = "in its memory" if name == "inmemory" else "in files of its own"
         if replicas > 1:
             what = f"each of the {replicas} registries stores images {kept}, where the others do not find them"
-            return [Finding("error", where, what, "set REGISTRY_STORAGE=s3 and one bucket for all of them", 2)]
+            return [*found, Finding("error", where, what, "set REGISTRY_STORAGE=s3 and one bucket for all of them", 2)]
         what = f"the registry stores images {kept}: they go with it, and a second registry would not see them"
-        return [Finding("warning", where, what, "set REGISTRY_STORAGE=s3, its bucket and its region", 2)]
-    return _s3(applied, version, name) if name in S3_DRIVERS else []
+        return [*found, Finding("warning", where, what, "set REGISTRY_STORAGE=s3, its bucket and its region", 2)]
+    return found + (_s3(applied, version, name) if name in S3_DRIVERS else [])
 
 
 def _where_of(applied: Applied, named: list[str]) -> str:
-    told = [applied.where("storage", name) for name in named]
+    told = [applied.inside("storage", name) for name in named]
     return next((each for each in told if not each.startswith(applied.file)), told[0])
 
 
@@ -118,8 +119,7 @@ def _s3(applied: Applied, version: Version | None, name: str) -> list[Finding]:
     chunk = of("chunksize")
     if chunk not in (None, LATER) and not _number(chunk, _SMALLEST_CHUNK, _LARGEST_CHUNK):
         say("error", "chunksize", "the registry will not start: a part has 5 MiB to 5 GiB", "set 5242880 or more")
-    found.append(_redirect(applied))
-    return [each for each in found if each]
+    return found
 
 
 def _region(say, version: Version | None, region: Any, endpoint: Any) -> None:
@@ -140,17 +140,17 @@ def _endpoint(say, version: Version | None, endpoint: str, forced: Any) -> None:
         say("error", "regionendpoint", what, "set forcepathstyle: true beside it", 12)
 
 
-def _redirect(applied: Applied) -> Finding | None:
+def _redirect(applied: Applied, name: str) -> list[Finding]:
     where = applied.where("storage", "redirect", "disable")
     off = applied.get("storage", "redirect", "disable")
-    if off is LATER:
-        return None
-    if off is not None and not isinstance(off, bool):
-        return Finding("error", where, "the registry will not start: it must be true or false", "correct the value")
-    if off:
-        return None
+    if off not in (None, LATER) and not isinstance(off, bool):
+        what = "the registry will not start: redirect.disable must be true or false"
+        return [Finding("error", where, what, "correct the value")]
+    if off or name not in S3_DRIVERS:
+        return []
     what = "a pull is sent on to an address of S3, which every client must be able to reach"
-    return Finding("note", where, what, "leave it, or set storage.redirect.disable: true", 19)
+    where = "storage.redirect.disable" if off is None else where
+    return [Finding("note", where, what, "leave it, or set storage.redirect.disable: true", 19)]
 
 
 def _bool(value: Any) -> bool | None:
@@ -196,13 +196,15 @@ def _redis(applied: Applied, version: Version | None, used: str | None) -> list[
     has = redis.get(right) if version else redis.get("addrs") or redis.get("addr")
     if other in redis and version and right not in redis:
         what = f"version {version[0]} reads `{right}`, and not `{other}`"
+        if used:
+            what = f"the registry will not start: its cache is redis, and {what}"
         found.append(Finding("error", applied.where("redis", other), what, f"call it {right}", 26))
     elif used and not has:
         what = "the registry will not start: its cache is redis, and no redis is configured"
         found.append(Finding("error", used, what, f"set redis.{right}", 26))
     elif has and not used and applied.get("storage", "cache") is not LATER:
         what = "redis is configured, and the cache does not use it"
-        found.append(Finding("note", applied.where("redis"), what, "set storage.cache.blobdescriptor: redis"))
+        found.append(Finding("note", applied.inside("redis"), what, "set storage.cache.blobdescriptor: redis"))
     return found + _redis_tls(applied, version, redis, has)
 
 
@@ -212,7 +214,7 @@ def _redis_tls(applied: Applied, version: Version | None, redis: dict, address: 
     wanted = bool(tls) or any(str(each).startswith("rediss:") for each in addresses if isinstance(each, str))
     if not wanted or version is None or version >= (3, 1) or version == (3,):
         return []
-    where = applied.where("redis", "tls") if tls else applied.where("redis")
+    where = applied.where("redis", "tls") if tls else applied.inside("redis")
     if version[0] == 2:
         what = "version 2 has no TLS for redis"
     elif isinstance(tls, dict) and tls.get("certificate") and tls.get("key"):
@@ -232,7 +234,9 @@ def _auth(applied: Applied) -> list[Finding]:
         what = "the registry asks nobody for a password: whoever reaches it can pull and push"
         return [Finding("warning", where, what, "set auth.htpasswd.realm and auth.htpasswd.path")]
     if len(kinds) > 1:
-        what = f"the registry takes exactly one kind of authentication, and has {', '.join(kinds)}"
+        what = f"the registry will not start: it takes one kind of authentication, and has {', '.join(kinds)}"
+        if any(len(path) > 1 and path[0] == "auth" for path in applied.origins):
+            what = f"the registry takes one of {', '.join(kinds)} by chance, another one at each start"
         return [Finding("error", where, what, "keep htpasswd")]
     [kind] = kinds
     if kind not in ("htpasswd", "token", "silly"):
@@ -303,12 +307,9 @@ def _maintenance(applied: Applied) -> list[Finding]:
         if not isinstance(section, dict) or key not in section or section[key] is LATER:
             continue
         if isinstance(section[key], Implied) or not isinstance(section[key], dict):
-            where = next(
-                (at for path, at in applied.origins.items() if path[:3] == ("storage", "maintenance", key)), None
-            )
             what = f"the registry will not start: it takes {key} as a whole section only"
-            remedy = f"set REGISTRY_STORAGE_MAINTENANCE_{key.upper()} to {{enabled: true}}, or to false"
-            found.append(Finding("error", where or applied.where("storage", "maintenance", key), what, remedy))
+            remedy = f"set REGISTRY_STORAGE_MAINTENANCE_{key.upper()} to {{enabled: true}} or {{enabled: false}}"
+            found.append(Finding("error", applied.inside("storage", "maintenance", key), what, remedy))
     purging = applied.get("storage", "maintenance", "uploadpurging", "enabled")
     if purging is False:
         what = "uploads that were begun and never finished stay in the storage"
