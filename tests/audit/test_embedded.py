@@ -17,11 +17,16 @@ def p(home):
 
 
 @pytest.fixture(scope="module")
-def aws(p):
-    aws = plan.start(p)
+def cloud(p):
+    return plan.start(p)
+
+
+@pytest.fixture
+def aws(cloud, p):
+    """The blog's deployment, complete; what a test changed is mended here for the next one."""
     for step in plan.STEPS:
-        step.ensure(aws, p)
-    return aws
+        step.ensure(cloud, p)
+    return cloud
 
 
 def audited(*arguments):
