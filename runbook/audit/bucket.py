@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ..errors import Denied
 from ..finding import Finding
 from . import identity, policies
 from .deployment import Deployment
@@ -146,9 +147,15 @@ def nodes(d: Deployment, where: str, name: str) -> Iterator[Finding]:
 
 
 def _is_there(d: Deployment, name: str) -> bool:
-    """Denied raises: it is another account's, or the caller may not see it."""
-    absent = {"404", "NoSuchBucket"}
-    return d.once(("bucket", name), lambda: d.aws.s3.find("head_bucket", absent, Bucket=name)) is not None
+    """A bucket that may not be listed is there; other questions may be allowed."""
+
+    def look() -> bool:
+        try:
+            return d.aws.s3.find("head_bucket", {"404", "NoSuchBucket"}, Bucket=name) is not None
+        except Denied:
+            return True
+
+    return d.once(("bucket", name), look)
 
 
 def _block(d: Deployment, name: str) -> dict[str, bool]:

@@ -9,7 +9,10 @@ from moto.acm.models import acm_backends
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
+from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
+
+from runbook.local.inside import elasticache
 
 CONTAINER = "container registry of registry:N"
 TASK = "task definition registry:N"
@@ -207,10 +210,10 @@ def no_key(aws):
     aws.iam.delete_access_key(UserName=stranger.USER, AccessKeyId=key["AccessKeyId"])
 
 
-def certificate(**changes):
+def ends(moment):
     def change(aws):
         for each in acm_backends[ACCOUNT][aws.region]._certificates.values():
-            vars(each).update(changes)
+            each._not_valid_after = lambda _: moment
 
     return change
 
@@ -231,6 +234,7 @@ BUCKET = f"bucket {stranger.BUCKET}"
 USER = f"user {stranger.USER}"
 S3 = f"policy s3 of {USER}"
 SERVICE = f"service {stranger.SERVICE}"
+PAST, SOON = (datetime.datetime.now() + datetime.timedelta(days=days) for days in (-10, 10))
 FROM_10 = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
 DAYS_7 = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
 WIDE = {("service-allowed", S3), ("every-resource", S3)}
@@ -295,4 +299,158 @@ OF_STRANGER = (
     Flaw("an old key", old_key, {("key-old", USER)}),
     Flaw("no such key", no_key, {("user-key", "the key in REGISTRY_STORAGE_S3_ACCESSKEY"),
          ("key-unknown", "the key in REGISTRY_STORAGE_S3_ACCESSKEY")}, WIDE | {("user-key", USER)}),
+)  # fmt: skip
+
+
+ALB, GROUP, CACHE = "load balancer registry-alb", "target group registry-targets", "cache registry-cache"
+IMAGES, NODES = "bucket elastic-io-registry", "security group registry-asg"
+SECRETS = "secret registry/http-secret; secret registry/htpasswd"
+ALB_SHOWN = f"certificate of {ALB}, port 443"
+TASK_S3, NODE_S3 = "role registry-task", "role registry-asg"
+BOTH = f"{CONTAINER}; container htpasswd of registry:N"
+
+
+def of_balancer(operation, **parameters):
+    def change(aws):
+        arn = aws.elbv2.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+        getattr(aws.elbv2, operation)(LoadBalancerArn=arn, **parameters)
+
+    return change
+
+
+def attribute(key, value):
+    return of_balancer("modify_load_balancer_attributes", Attributes=[{"Key": key, "Value": value}])
+
+
+def of_group(operation, **parameters):
+    def change(aws):
+        arn = aws.elbv2.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+        getattr(aws.elbv2, operation)(TargetGroupArn=arn, **parameters)
+
+    return change
+
+
+def of_listener(port, **parameters):
+    def change(aws):
+        arn = aws.elbv2.describe_load_balancers()["LoadBalancers"][0]["LoadBalancerArn"]
+        there = {each["Port"]: each for each in aws.elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]}
+        aws.elbv2.modify_listener(ListenerArn=there[port]["ListenerArn"], **parameters)
+
+    return change
+
+
+def forwarded(aws):
+    group = aws.elbv2.describe_target_groups()["TargetGroups"][0]["TargetGroupArn"]
+    of_listener(80, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])(aws)
+
+
+def unhealthy(number):
+    def change(aws):
+        [group] = elbv2_backends[ACCOUNT][aws.region].target_groups.values()
+        for target in list(group.targets.values())[:number]:
+            group.terminated_targets.append(target["Id"])
+
+    return change
+
+
+def cached(**changes):
+    def change(aws):
+        for each in elasticache.groups(aws.region):
+            vars(each).update(changes)
+
+    return change
+
+
+def parameter(name, value):
+    given = [{"ParameterName": name, "ParameterValue": value}]
+    return lambda aws: aws.elasticache.modify_cache_parameter_group(
+        CacheParameterGroupName="registry-cache", ParameterNameValues=given
+    )
+
+
+def policy_deleted(role):
+    def change(aws):
+        for name in aws.iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            aws.iam.delete_role_policy(RoleName=role, PolicyName=name)
+
+    return change
+
+
+def trusted(aws):
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    aws.iam.update_assume_role_policy(RoleName="registry-task", PolicyDocument=document)
+
+
+def role_deleted(aws):
+    policy_deleted("registry-task")(aws)
+    aws.iam.delete_role(RoleName="registry-task")
+
+
+def secret_deleted(aws):
+    aws.secretsmanager.delete_secret(SecretId="registry/http-secret")
+
+
+def unprotected(aws):
+    [provider] = ecs_backends[ACCOUNT][aws.region].capacity_providers.values()
+    provider.auto_scaling_group_provider["managedTerminationProtection"] = "DISABLED"
+
+
+def log_kept(days):
+    return lambda aws: aws.logs.put_retention_policy(logGroupName="/ecs/registry", retentionInDays=days)
+
+
+def alone(aws):
+    one = service(aws)
+    one.desired_count = one.running_count = 1
+
+
+OF_PRODUCTION = (
+    Flaw("one registry", alone, {("one-registry", "service registry-scaled")}),
+    Flaw("nodes may be taken", unprotected, {("no-termination-protection", "capacity provider runbook-registry")}),
+    Flaw("root", without("user"), {("root-user", CONTAINER)}),
+    Flaw("a root file system", with_registry(readonlyRootFilesystem=False), {("root-writable", CONTAINER)}),
+    Flaw("capabilities", without("linuxParameters"), {("capabilities", CONTAINER)}),
+    Flaw("no log", without("logConfiguration"), {("no-log", CONTAINER)}),
+    Flaw("a log that blocks", logs(**{"awslogs-group": "/ecs/registry"}), {("log-blocks", CONTAINER)}),
+    Flaw("a log of a week", log_kept(7), {("log-short", "log group /ecs/registry")}),
+    Flaw("the newest image", with_registry(image="registry:latest"),
+         {("image-moves", CONTAINER), ("image-no-digest", "container htpasswd of registry:N"),
+          ("lint", f"{CONTAINER}, version")}, {("image-no-digest", BOTH)}),
+    Flaw("a key", variable("AWS_SECRET_ACCESS_KEY", "x"), {("secret-in-environment", CONTAINER)}),
+    Flaw("IMDSv1", metadata("optional", 1), {("imds-v1", "instance i-1")}),
+    Flaw("two hops", metadata("required", 2), {("hop-limit", "instance i-1")}),
+    Flaw("plain volumes", volumes(False), {("volume-plain", "instance i-1")}),
+    Flaw("dynamic ports for everybody", opened("registry-asg", 32768, 65535), {("world-to-registry", NODES)}),
+    Flaw("SSH for everybody", opened("registry-asg", 22), {("world-to-ssh", NODES)}),
+    Flaw("all ports for everybody", opened("registry-asg", 0, protocol="-1"),
+         {("world-to-registry", NODES), ("world-to-ssh", NODES)}),
+    Flaw("HTTP", forwarded, {("clear-text", ALB)}),
+    Flaw("TLS 1.0", of_listener(443, SslPolicy="ELBSecurityPolicy-2016-08"), {("tls-old", ALB)}),
+    Flaw("60 s", attribute("idle_timeout.timeout_seconds", "60"), {("idle-timeout", ALB)}),
+    Flaw("invalid headers", attribute("routing.http.drop_invalid_header_fields.enabled", "false"),
+         {("invalid-headers", ALB)}),
+    Flaw("desync", attribute("routing.http.desync_mitigation_mode", "monitor"), {("desync", ALB)}),
+    Flaw("a check of /v2/", of_group("modify_target_group", HealthCheckPath="/v2/"), {("check-401", GROUP)}),
+    Flaw("a check of /v2/ that knows 401", of_group("modify_target_group", HealthCheckPath="/v2/",
+         Matcher={"HttpCode": "200,400-404"}), set()),
+    Flaw("no draining", of_group("modify_target_group_attributes", Attributes=[
+         {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}]), {("no-draining", GROUP)}),
+    Flaw("a certificate that ended", ends(PAST), {("certificate-ended", ALB_SHOWN)}),
+    Flaw("a certificate that ends", ends(SOON), {("certificate-ends", ALB_SHOWN)}),
+    Flaw("no block", bucket("delete_public_access_block"), {("bucket-not-blocked", IMAGES)}),
+    Flaw("no policy", bucket("delete_bucket_policy"), {("bucket-no-tls-only", IMAGES)}),
+    Flaw("plain objects", bucket("delete_bucket_encryption"), {("bucket-plain", IMAGES)}, {("bucket-no-kms", IMAGES)}),
+    Flaw("no lifecycle", bucket("delete_bucket_lifecycle"), {("bucket-uploads", IMAGES)}),
+    Flaw("access lists", bucket("delete_bucket_ownership_controls"), {("bucket-lists", IMAGES)}),
+    Flaw("no permission", policy_deleted("registry-task"), {("s3-nothing-allowed", TASK_S3)}),
+    Flaw("nodes may, too", may("role", "registry-asg", "x", "s3:GetObject",
+         resources=["arn:aws:s3:::elastic-io-registry/*"]), {("node-role-s3", NODE_S3)}),
+    Flaw("no secrets for the role", policy_deleted("registry-scaled-execution"), {("secret-denied", SECRETS)}),
+    Flaw("a secret that is gone", secret_deleted, {("secret-absent", "secret registry/http-secret")}),
+    Flaw("trust without a condition", trusted, {("trust-open", TASK_S3)}),
+    Flaw("no role", role_deleted, {("role-absent", TASK_S3), ("s3-nothing-allowed", TASK_S3)}),
+    Flaw("a plain cache", cached(at_rest=False), {("cache-plain", CACHE)}),
+    Flaw("an old cache", cached(auto_minor_version_upgrade=False), {("cache-minor", CACHE)}),
+    Flaw("eviction", parameter("maxmemory-policy", "volatile-lru"), {("cache-eviction", CACHE)}),
 )  # fmt: skip

@@ -46,4 +46,3 @@ def test_each_flaw_is_one_finding_more(made):
     for flaw in flaws.OF_STRANGER:
         wrong |= rules_told.wrong(flaw, before, forked(lambda flaw=flaw: (flaw.change(aws), told(aws))[1]))
     assert not wrong, "\n".join(f"{name}: {each}" for name, each in wrong.items())
-
