@@ -169,7 +169,7 @@ def _seconds(text: str) -> float:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from . import htpasswd, plan, registry
+    from . import doctor, htpasswd, plan, registry
     from .session import connect
 
     if bool(options.params) == bool(options.url):
@@ -184,6 +184,8 @@ def _verify(options: argparse.Namespace) -> int:
     found = registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p), slow=options.slow)
     reports = plan.Reports((*planned, found))
     print(reports)
+    if not reports:
+        print(f"\n{doctor.diagnose(aws, p)!r}")
     return 0 if reports else EXIT_FAILED
 
 
