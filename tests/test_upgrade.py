@@ -13,6 +13,7 @@ from programs import listeners, members, registries
 from storm import CLIENTS, TAGS, Storm
 
 from runbook import (
+    acceptance_images,
     clients,
     dns,
     due,
@@ -80,7 +81,7 @@ def upgraded(blog, p):
 def pulled(aws, p, login):
     """The digest of the image that was pushed before the upgrade, as its bytes come now."""
     answer = aws.http().get(
-        f"{p.url}/v2/{image.REPOSITORY}/manifests/{registry.TAG}",
+        f"{p.url}/v2/{image.REPOSITORY}/manifests/{acceptance_images.TAG}",
         auth=(login.user, login.password.reveal()),
         headers={"Accept": image.MANIFEST_TYPE},
     )

@@ -78,7 +78,7 @@ def policy(d: Deployment, where: str, name: str) -> Iterator[Finding]:
     said, open_to, others, tls = _statements(d, name), set(), set(), False
     for each in said:
         if each["Effect"] == "Deny":
-            tls = tls or _asks_for_tls(each, name)
+            tls = tls or _asks_for_tls(each, d.arn_of_bucket(name))
         elif "Condition" not in each:
             principals = _principals(each)
             open_to |= set(policies.many(each.get("Action", []))) if "*" in principals else set()
@@ -131,7 +131,7 @@ def reach(d: Deployment, where: str, name: str) -> Iterator[Finding]:
     if not _is_there(d, name) or any(each["Effect"] == "Allow" for each in _statements(d, name)):
         return
     for kind, who in identity.storing(d):
-        may, may_not = policies.of_s3(identity.documents(d, kind, who), name)
+        may, may_not = policies.of_s3(identity.documents(d, kind, who), d.arn_of_bucket(name))
         if not may:
             yield found("s3-nothing-allowed", f"{kind} {who}", bucket=name)
         elif may_not:
@@ -141,7 +141,7 @@ def reach(d: Deployment, where: str, name: str) -> Iterator[Finding]:
 def nodes(d: Deployment, where: str, name: str) -> Iterator[Finding]:
     """What the nodes' role may is every container's where the registry does not need it."""
     for label, who in identity.of_nodes(d).items():
-        may, _ = policies.of_s3(identity.documents(d, *who), name)
+        may, _ = policies.of_s3(identity.documents(d, *who), d.arn_of_bucket(name))
         if may and identity.has_its_own(d):
             yield found("node-role-s3", label, actions=", ".join(may), bucket=name)
 
@@ -180,12 +180,10 @@ def _principals(statement: dict) -> set[str]:
     return {"*"} if told == "*" else set(policies.many(told.get("AWS", [])))
 
 
-def _asks_for_tls(statement: dict, name: str) -> bool:
+def _asks_for_tls(statement: dict, arn: str) -> bool:
     pairs = [pair for pairs in statement.get("Condition", {}).values() for pair in pairs.items()]
     insecure = any(key.lower() == "aws:securetransport" and "false" in policies.many(value) for key, value in pairs)
-    objects = policies.allowed(
-        [{"Statement": {**statement, "Effect": "Allow"}}], "s3:GetObject", f"arn:aws:s3:::{name}/x"
-    )
+    objects = policies.allowed([{"Statement": {**statement, "Effect": "Allow"}}], "s3:GetObject", f"{arn}/x")
     return insecure and objects and "*" in _principals(statement)
 
 

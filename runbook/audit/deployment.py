@@ -31,6 +31,10 @@ class Deployment:
     def age(self, moment: datetime.datetime) -> int:
         return max((self.now - moment).days, 0)
 
+    def arn_of_bucket(self, name: str) -> str:
+        """In the service's own partition: aws, aws-cn or aws-us-gov."""
+        return f"arn:{self.service['serviceArn'].split(':')[1]}:s3:::{name}"
+
     @cached_property
     def task(self) -> dict:
         return self.aws.ecs.describe_task_definition(taskDefinition=self.service["taskDefinition"])["taskDefinition"]

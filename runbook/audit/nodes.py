@@ -6,6 +6,8 @@ from ..finding import Finding
 from .deployment import Deployment
 from .rules import found
 
+_AT_ONCE = 50  # instances that Auto Scaling tells of in one call
+
 
 def nodes(d: Deployment) -> dict[str, dict]:
     return {f"instance {each['InstanceId']}": each for each in d.nodes}
@@ -50,8 +52,10 @@ def zones(d: Deployment, where: str, instances: list[dict]) -> Iterator[Finding]
 
 
 def launched(d: Deployment, where: str, instances: list[dict]) -> Iterator[Finding]:
-    ids = [each["InstanceId"] for each in instances]
-    told = d.aws.autoscaling.all("describe_auto_scaling_instances", "AutoScalingInstances", InstanceIds=ids[:50])
+    ids, told = [each["InstanceId"] for each in instances], []
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ids[start : start + _AT_ONCE]
+        told += d.aws.autoscaling.all("describe_auto_scaling_instances", "AutoScalingInstances", InstanceIds=some)
     for name in sorted({each["AutoScalingGroupName"] for each in told if each.get("LaunchConfigurationName")}):
         yield found("launch-configuration", f"Auto Scaling group {name}")
 

@@ -20,7 +20,8 @@ _KNOWN = {
 # Services whose data a policy ought to name.
 _OF_DATA = ("s3", "secretsmanager", "kms", "iam")
 _HARMLESS = {"s3:listallmybuckets", "s3:getbucketlocation"}
-_EVERYTHING = {"*", "arn:aws:s3:::*", "arn:aws:s3:::*/*"}
+_EVERYTHING = re.compile(r"\*|arn:aws[\w-]*:s3:::\*(/\*)?")
+_PARTITION = re.compile(r"^arn:aws[\w-]*:")
 
 
 def statements(document: dict) -> list[dict]:
@@ -37,9 +38,9 @@ def allowed(documents: Iterable[dict], action: str, resource: str) -> bool:
     return not denied and any(each["Effect"] == "Allow" for each in concerned)
 
 
-def of_s3(documents: Iterable[dict], bucket: str) -> tuple[list[str], list[str]]:
-    """The actions that the registry needs on the bucket: those that are allowed, and those that are not."""
-    arn, documents = f"arn:aws:s3:::{bucket}", list(documents)
+def of_s3(documents: Iterable[dict], arn: str) -> tuple[list[str], list[str]]:
+    """The actions that the registry needs on the bucket of that ARN: those that are allowed, and those that are not."""
+    documents = list(documents)
     needed = [(action, arn) for action in BUCKET_ACTIONS]
     needed += [(action, f"{arn}/docker/registry/v2/x") for action in OBJECT_ACTIONS]
     granted = {action for action, resource in needed if allowed(documents, action, resource)}
@@ -62,7 +63,7 @@ def buckets(documents: Iterable[dict]) -> set[str]:
 def width(arn: str | None, document: dict) -> tuple[bool, list[str], list[str]]:
     """Whether it allows everything on everything; else the services of which it allows all actions, and those of
     which it allows some on every resource. `arn` is the policy's, if it has one."""
-    if arn in _KNOWN:
+    if arn and _PARTITION.sub("arn:aws:", arn) in _KNOWN:
         return False, [], []
     wide, everywhere = set(), set()
     for each in statements(document):
@@ -73,7 +74,7 @@ def width(arn: str | None, document: dict) -> tuple[bool, list[str], list[str]]:
         if {"*", "*:*"} & set(actions) and "*" in resources:
             return True, [], []
         wide |= {action[:-2] for action in actions if action.endswith(":*")}
-        if resources & _EVERYTHING and "Condition" not in each:
+        if any(map(_EVERYTHING.fullmatch, resources)) and "Condition" not in each:
             services = {action.partition(":")[0] for action in actions if action not in _HARMLESS}
             everywhere |= services & set(_OF_DATA)
     return False, sorted(wide), sorted(everywhere)

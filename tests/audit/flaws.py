@@ -11,6 +11,7 @@ from moto.ec2.models import ec2_backends
 from moto.ecs.models import ecs_backends
 from moto.elbv2.models import elbv2_backends
 from moto.iam.models import iam_backends
+from moto.secretsmanager.models import secretsmanager_backends
 
 from runbook.local.inside import elasticache
 
@@ -218,6 +219,52 @@ def ends(moment):
     return change
 
 
+def shown(**changes):
+    """What ACM tells of each certificate from now on."""
+
+    def change(aws):
+        client = aws.read_only().acm._client
+        plain = client.describe_certificate
+        client.describe_certificate = lambda **given: {"Certificate": plain(**given)["Certificate"] | changes}
+
+    return change
+
+
+def states(service, operation, key, answers):
+    """What a balancer tells of its targets from now on."""
+    return lambda aws: setattr(getattr(aws.read_only(), service)._client, operation, lambda **_: {key: answers})
+
+
+def parameter_of_ssm(aws):
+    aws.ssm.put_parameter(Name="/docker/secret", Value="x", Type="String")
+    with_registry(secrets=[{"name": "REGISTRY_HTTP_SECRET", "valueFrom": "/docker/secret"}])(aws)
+
+
+def key_from_ssm(aws):
+    def change(task, registry):
+        names = ("REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY")
+        registry["environment"] = [each for each in registry["environment"] if each["name"] not in names]
+        registry["secrets"] = [{"name": name, "valueFrom": "none"} for name in names]
+
+    retask(aws, change)
+
+
+def launched_of_old(aws):
+    aws.autoscaling.create_launch_configuration(
+        LaunchConfigurationName="old", ImageId="ami-12c6146b", InstanceType="t2.micro"
+    )
+    aws.autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName="ecs",
+        LaunchConfigurationName="old",
+        MinSize=0,
+        MaxSize=1,
+        DesiredCapacity=0,
+        AvailabilityZones=[f"{aws.region}a"],
+    )
+    there = [each.id for each in instances(aws)]
+    aws.autoscaling.attach_instances(AutoScalingGroupName="ecs", InstanceIds=there)
+
+
 def of_iam(aws):
     aws.iam.upload_server_certificate(
         ServerCertificateName="docker.acme.example", CertificateBody="moto ends it in 2012", PrivateKey="x"
@@ -240,7 +287,36 @@ DAYS_7 = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
 WIDE = {("service-allowed", S3), ("every-resource", S3)}
 PARTS = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 
+OF_BUCKET = {"bucket-not-blocked", "bucket-lists", "bucket-no-tls-only", "bucket-plain", "bucket-uploads",
+             "bucket-no-versions", "bucket-no-log"}  # fmt: skip
+OF_ELB = {"check-tcp", "idle-timeout", "no-draining", "no-cross-zone", "no-access-logs", "tls-old"}
+KEY = "the key in REGISTRY_STORAGE_S3_ACCESSKEY"
+NOTES_OF_GROUPS = ("rule-undescribed", "egress-open")
+
 OF_STRANGER = (
+    Flaw("no balancer", both(not_attached, no_targets),
+         {("no-balancer", SERVICE), *((name, "security group ecs-node") for name in NOTES_OF_GROUPS)},
+         {("certificate-by-hand", SHOWN), *((name, ELB) for name in OF_ELB),
+          *((name, "security group ecs-node; security group ecs-elb") for name in NOTES_OF_GROUPS)}),
+    Flaw("no bucket", bucket("delete_bucket"), {("bucket-absent", BUCKET)}, {(name, BUCKET) for name in OF_BUCKET}),
+    Flaw("a bucket that nobody names", variable("REGISTRY_STORAGE_S3_BUCKET", ""),
+         {("bucket-unknown", SERVICE), ("lint", f"{CONTAINER}, REGISTRY_STORAGE_S3_BUCKET")},
+         {(name, BUCKET) for name in OF_BUCKET}),
+    Flaw("a bucket that the policy names", both(variable("REGISTRY_STORAGE_S3_BUCKET", ""), user_may("s3:*")),
+         {("lint", f"{CONTAINER}, REGISTRY_STORAGE_S3_BUCKET")}, {("every-resource", S3)}),
+    Flaw("a plain parameter", parameter_of_ssm,
+         {("no-execution-role", "secret /docker/secret"), ("parameter-plain", "secret /docker/secret")}),
+    Flaw("a key in a secret", key_from_ssm,
+         {("user-key", KEY), ("key-in-secret", KEY), ("secret-absent", "secret none"),
+          ("no-execution-role", "secret none")},
+         {("user-key", USER), ("secret-in-environment", CONTAINER), *WIDE}),
+    Flaw("a launch configuration", launched_of_old, {("launch-configuration", "Auto Scaling group ecs")}),
+    Flaw("a short key", shown(KeyAlgorithm="RSA_1024"), {("certificate-key", SHOWN)}),
+    Flaw("a revoked certificate", shown(Status="REVOKED"), {("certificate-not-issued", SHOWN)}),
+    Flaw("some out of service", states("elb", "describe_instance_health", "InstanceStates",
+         [{"State": "InService"}, {"State": "OutOfService"}]), {("targets-some-out", ELB)}),
+    Flaw("desync", classic_attributes(AdditionalAttributes=[
+         {"Key": "elb.http.desyncmitigationmode", "Value": "monitor"}]), {("desync", ELB)}),
     Flaw("nothing runs", not_running, {("registries-missing", SERVICE)}, {("one-registry", SERVICE)}),
     Flaw("privileged", with_registry(privileged=True), {("privileged", CONTAINER)}),
     Flaw("processes of the node", with_task(pidMode="host"), {("host-namespaces", TASK)}),
@@ -344,15 +420,6 @@ def forwarded(aws):
     of_listener(80, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}])(aws)
 
 
-def unhealthy(number):
-    def change(aws):
-        [group] = elbv2_backends[ACCOUNT][aws.region].target_groups.values()
-        for target in list(group.targets.values())[:number]:
-            group.terminated_targets.append(target["Id"])
-
-    return change
-
-
 def cached(**changes):
     def change(aws):
         for each in elasticache.groups(aws.region):
@@ -405,7 +472,44 @@ def alone(aws):
     one.desired_count = one.running_count = 1
 
 
+def public(aws):
+    service(aws).network_configuration = {"awsvpcConfiguration": {"subnets": [], "assignPublicIp": "ENABLED"}}
+
+
+def network_balancer(aws):
+    for each in elbv2_backends[ACCOUNT][aws.region].load_balancers.values():
+        each.type = "network"
+
+
+def old_secret(aws):
+    backend = secretsmanager_backends[ACCOUNT][aws.region]
+    backend.secrets["registry/http-secret"].last_changed_date -= 100 * 24 * 3600
+
+
+NOTES_OF_PRODUCTION = {
+    ("no-container-insights", "cluster registry"),
+    ("image-no-digest", BOTH),
+    ("node-public-ip", "instance i-1"),
+    ("egress-open", NODES),
+    ("no-access-logs", ALB),
+    ("no-deletion-protection", ALB),
+    ("bucket-no-kms", IMAGES),
+    ("bucket-no-versions", IMAGES),
+    ("bucket-no-log", IMAGES),
+    ("cache-no-backups", CACHE),
+    ("cache-no-token", CACHE),
+    ("cache-one-node", CACHE),
+}
+
 OF_PRODUCTION = (
+    Flaw("public addresses", public, {("task-public-ip", "service registry-scaled")}),
+    Flaw("a network balancer", network_balancer, {("network-balancer", ALB)}),
+    Flaw("one target out", states("elbv2", "describe_target_health", "TargetHealthDescriptions",
+         [{"TargetHealth": {"State": state}} for state in ("healthy", "unhealthy", "draining")]),
+         {("targets-some-out", GROUP)}),
+    Flaw("all targets out", states("elbv2", "describe_target_health", "TargetHealthDescriptions",
+         [{"TargetHealth": {"State": "unhealthy"}}]), {("targets-out", GROUP)}),
+    Flaw("an old secret", old_secret, {("secret-old", "secret registry/http-secret")}),
     Flaw("one registry", alone, {("one-registry", "service registry-scaled")}),
     Flaw("nodes may be taken", unprotected, {("no-termination-protection", "capacity provider runbook-registry")}),
     Flaw("root", without("user"), {("root-user", CONTAINER)}),

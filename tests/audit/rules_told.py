@@ -31,6 +31,11 @@ def wrong(flaw, before, after):
     return {flaw.name: f"new {sorted(new)}, gone {sorted(gone)}"}
 
 
+def named(text):
+    """The rules whose words a text has."""
+    return {name for name, what in _WHAT.items() if re.search(f": {what.pattern}$", text, re.MULTILINE)}
+
+
 def _rule(finding):
     for name, rule in RULES.items():
         if (rule.severity, rule.row) == (finding.severity, finding.row) and _WHAT[name].fullmatch(finding.what):

@@ -224,6 +224,23 @@ def refuse(aws, monkeypatch, operations, code="AccessDenied"):
 
 
 @pytest.mark.moto
+def test_what_the_lint_says_too_is_said_once(made):
+    aws, *_ = made
+    found = audit(aws, stranger.SERVICE, stranger.CLUSTER)
+    of_lint = {each.where.partition(", ")[2] for each in found[:] if each.where.startswith("container registry of ")}
+    said_by_the_audit = {
+        "REGISTRY_STORAGE_S3_ACCESSKEY",
+        "REGISTRY_STORAGE_S3_SECRETKEY",
+        "logConfiguration",
+        "privileged",
+    }
+    assert not of_lint & said_by_the_audit
+    assert "version" in of_lint
+    [image] = [each for each in found[:] if ", image " in each.where]
+    assert (image.severity, "config.yml" in image.what) == ("note", True)
+
+
+@pytest.mark.moto
 def test_what_may_not_be_read_is_a_note_and_the_rest_is_looked_at(made, monkeypatch):
     aws, *_ = made
     whole = audit(aws, stranger.SERVICE, stranger.CLUSTER)

@@ -11,9 +11,11 @@ from forked import forked
 from moto import mock_aws
 
 import runbook
+from runbook.audit.rules import RULES
 from runbook.session import AWS
 
 pytestmark = pytest.mark.moto
+SNAPSHOT = Path(__file__).parent / "blog_of_2015.txt"
 
 
 @pytest.fixture
@@ -35,9 +37,18 @@ def told(aws):
 def test_the_blog(made):
     aws, *secrets = made
     text = rules_told.text(aws, stranger.SERVICE, stranger.CLUSTER)
-    assert text == (Path(__file__).parent / "blog_of_2015.txt").read_text().strip()
+    assert text == SNAPSHOT.read_text().strip()
     assert len(secrets) == 2
     assert not [each for each in secrets if each in text]
+
+
+@pytest.mark.pure
+def test_every_rule_is_tried():
+    """What the cache's TLS and a denied read say is in test_audit.py."""
+    elsewhere = {"cache-no-tls", "cache-no-tls-2", "cache-tls-2", "not-read"}
+    tried = {name for flaw in (*flaws.OF_STRANGER, *flaws.OF_PRODUCTION) for name, _ in (*flaw.new, *flaw.gone)}
+    tried |= {name for name, _ in flaws.NOTES_OF_PRODUCTION} | rules_told.named(SNAPSHOT.read_text())
+    assert RULES.keys() - tried == elsewhere
 
 
 def test_each_flaw_is_one_finding_more(made):
