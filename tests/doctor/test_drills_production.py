@@ -1,7 +1,7 @@
-"""The same drills where an application balancer leads to several registries."""
+"""The drills of production: what several registries, an application balancer and a shared cache bring with them."""
 
 import pytest
-from drills import accepted, deploy, mend, well
+from drilling import accepted, deploy, drill, mend, rows, well
 
 from runbook import doctor
 from runbook.local.breaking import outside
@@ -10,23 +10,40 @@ pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def deployed(home):
+def production(home):
     return deploy("production")
 
 
-def test_nothing_is_wrong_with_a_healthy_deployment(deployed):
-    accepted(*deployed).require()
-    assert well(*deployed)
+def test_a_healthy_deployment_has_notes_alone(production):
+    well(*production)
+
+
+@pytest.mark.parametrize("row", rows("production"))
+def test_the_doctor_names_the_row(row, production, figure):
+    drill(row, *production)
+    figure("failures drilled and named right", row)
 
 
 @pytest.mark.parametrize("row", [6, *(pytest.param(row, marks=pytest.mark.long) for row in (3, 4, 19, 24))])
-def test_the_doctor_names_the_row(row, deployed):
-    aws, p = deployed
+def test_it_does_behind_an_application_balancer_too(row, production):
+    aws, p = production
     each = outside.BREAKS[row]
     each.does(aws, p)
     found = doctor.diagnose(aws, p)
     assert found.row == row, found
+    assert row == 4 or not accepted(aws, p)
     if each.mend:
         each.mend(aws, p)
     mend(aws, p, found.cause.notebook)
-    assert well(aws, p)
+    well(aws, p)
+
+
+@pytest.mark.long
+def test_a_cache_that_evicts_nothing_of_the_registrys(production):
+    aws, p = production
+    changed = {"ParameterName": "maxmemory-policy", "ParameterValue": "volatile-lru"}
+    aws.elasticache.modify_cache_parameter_group(CacheParameterGroupName=p.cache_name, ParameterNameValues=[changed])
+    found = doctor.diagnose(aws, p)
+    assert found.row == 26 and found.cause.evidence == ("cache registry-cache: maxmemory-policy is volatile-lru",)
+    mend(aws, p)
+    well(aws, p)

@@ -1,20 +1,18 @@
-"""Drills at the client's side: the embedded cloud is broken in the way of a row, and the doctor names that row."""
+"""Drills in the blog's deployment: it is broken in the way of a row, and the doctor names that row and no other."""
 
 from pathlib import Path
 
 import pytest
-from drills import accepted, deploy, mend, well
+from drilling import deploy, drill, mend, rows, well
 
-from runbook import doctor, hosted_zone, plan, vpc, wait
+from runbook import doctor, hosted_zone, vpc, wait
 from runbook.__main__ import main
+from runbook.failures import FAILURES
 from runbook.local import breaking, state
 from runbook.local.authority import Authority
-from runbook.local.breaking import outside
+from runbook.local.breaking import inside, outside
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
-
-# The registry still serves, and what is pushed here is small and quick.
-SERVES = {4, 20, 32}
 
 
 @pytest.fixture(scope="module")
@@ -32,28 +30,20 @@ def blog(deployed):
 
 def test_nothing_is_wrong_with_a_healthy_deployment(blog, capsys):
     aws, p = blog
-    accepted(aws, p).require()
-    assert well(aws, p)
+    well(aws, p)
     assert main(["doctor", "blog"]) == 0
     assert "nothing is wrong with deployment registry" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("row", sorted(outside.BREAKS))
-def test_the_doctor_names_the_row(row, blog, capsys):
-    aws, p = blog
-    each = breaking.BREAKS[row]
-    assert main(["cloud", "break", each.params, str(row)]) == 0
-    assert each.what in capsys.readouterr().out
-    found = doctor.diagnose(aws, p)
-    assert found.row == row, found
-    assert found.cause.evidence
-    assert row in SERVES or not accepted(aws, p)
-    assert each.mend or not plan.verify(aws, p)
-    if each.mend:
-        assert main(["cloud", "mend", each.params, str(row)]) == 0
-    mend(aws, p, found.cause.notebook)
-    assert well(aws, p)
-    assert row in SERVES or accepted(aws, p).require()
+@pytest.mark.parametrize("row", rows("blog"))
+def test_the_doctor_names_the_row(row, blog, figure):
+    found = drill(row, *blog)
+    figure("failures drilled and named right", row)
+    if row == 22:
+        ended = "ended by themselves (EssentialContainerExited, exit code of registry 1); ECS has rolled back"
+        assert ended in found.cause.evidence[0]
+        assert "Essential container in task exited" in found.cause.evidence
+        assert found.cause.evidence[-1] == "log of registry: open /tls/cert.pem: no such file or directory"
 
 
 def test_the_command_says_the_cause_and_fails(blog, capsys):
@@ -71,6 +61,7 @@ def test_a_certificate_for_another_name(blog):
     assert found.row == 23 and "trusted, but for other.example" in found.cause.evidence[0], found
 
 
+@pytest.mark.long
 def test_a_certificate_that_has_ended(blog):
     """AWS imports none that has; this one has five seconds left."""
     aws, p = blog
@@ -95,7 +86,7 @@ def test_a_name_without_a_record_and_one_that_leads_elsewhere(anew, blog):
     what = "does not lead to the load balancer" if anew else "has no record in Route 53"
     assert found.walked == ("name",) and found.row is None and what in found.cause.cause
     mend(aws, p, found.cause.notebook)
-    assert well(aws, p)
+    well(aws, p)
 
 
 def test_a_balancer_without_its_listener(blog):
@@ -105,6 +96,7 @@ def test_a_balancer_without_its_listener(blog):
     assert found.walked[-1] == "balancer" and "no listener on port 443" in found.cause.cause
 
 
+@pytest.mark.long
 def test_no_balancer(blog):
     aws, p = blog
     aws.elb.delete_load_balancer(LoadBalancerName=p.balancer_name)
@@ -112,6 +104,7 @@ def test_no_balancer(blog):
     assert found.walked[-1] == "balancer" and found.cause.cause == "there is no load balancer registry"
 
 
+@pytest.mark.long
 def test_what_is_no_row_is_told_by_the_plan(blog):
     """Clients that the security group does not admit, and a service that somebody has set to no task."""
     aws, p = blog
@@ -134,6 +127,7 @@ def ready(aws, p):
     return found["runningCount"]
 
 
+@pytest.mark.long
 def test_stopped_nodes_are_told_by_the_plan(blog):
     aws, p = blog
     states = aws.elb.describe_instance_health(LoadBalancerName=p.balancer_name)["InstanceStates"]
@@ -142,6 +136,38 @@ def test_stopped_nodes_are_told_by_the_plan(blog):
     wait.wait("the end of the task", lambda: (not ready(aws, p) or None, "on its way"), timeout=60)
     found = doctor.diagnose(aws, p)
     assert found.row is None and found.cause.cause.startswith("nodes "), found
+
+
+def test_an_inactive_key(blog):
+    aws, p = blog
+    (key,) = aws.iam.list_access_keys(UserName=p.user_name)["AccessKeyMetadata"]
+    turn = {"UserName": p.user_name, "AccessKeyId": key["AccessKeyId"]}
+    aws.iam.update_access_key(**turn, Status="Inactive")
+    found = doctor.diagnose(aws, p)
+    assert found.row == 5 and "the key in secret registry/s3-key is inactive" in found.cause.evidence[0]
+    assert key["AccessKeyId"] not in repr(found)
+    aws.iam.update_access_key(**turn, Status="Active")
+    mend(aws, p)
+    well(aws, p)
+
+
+@pytest.mark.long
+def test_an_image_that_is_not_there_is_no_row_and_has_a_cause(blog):
+    aws, p = blog
+
+    def edit(_, registry):
+        registry["image"] = "registry:9.9.9"
+
+    inside.until_rolled_back(aws, p, inside.redefine(aws, p, edit))
+    found = doctor.diagnose(aws, p)
+    assert found.row is None and found.cause.cause == "the image cannot be pulled", found
+    mend(aws, p)
+    well(aws, p)
+
+
+def test_each_row_is_a_drill_or_says_why_not():
+    assert not breaking.BREAKS.keys() & breaking.NOT_HERE.keys()
+    assert breaking.BREAKS.keys() | breaking.NOT_HERE.keys() == FAILURES.keys()
 
 
 def test_a_break_is_refused_where_it_makes_no_sense(blog, capsys, tmp_path):
