@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from .errors import TimedOut
+from .memory import looking
 
 _FIRST = 0.25
 
@@ -18,10 +19,12 @@ def wait(what: str, look: Callable[[], tuple[Any, str]], *, timeout: float, ever
     `every` are seconds; the first looks come sooner. The words are shown as live progress in a notebook and in a
     terminal. Raises TimedOut.
     """
-    started, pause = time.monotonic(), min(every, _FIRST)
+    started, pause, looks = time.monotonic(), min(every, _FIRST), 0
     with Live() as live:
         while True:
-            result, seen = look()
+            looks += 1
+            with looking(looks):
+                result, seen = look()
             elapsed = time.monotonic() - started
             live.show(f"{what}: {seen}", elapsed)
             if result is not None:
