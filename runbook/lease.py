@@ -130,12 +130,12 @@ def hold(aws: AWS, p: Params, *, last: bool = False) -> Iterator[Held | None]:
 
 
 def exclusive(step: Callable[..., Any]) -> Callable[..., Any]:
-    """`step(aws, p, …)` under the lease; it reads nothing twice."""
+    """`step(aws, p, …)` under the lease."""
 
     @functools.wraps(step)
     def alone(aws: AWS, p: Params, **options: Any) -> Any:
         with hold(aws, p):
-            return step(aws.remembering(), p, **options)
+            return step(aws, p, **options)
 
     return alone
 

@@ -1,4 +1,4 @@
-"""What was read from AWS within one look or one step, so that nothing is read twice."""
+"""What was read from AWS within one look, so that nothing is read twice."""
 
 import copy
 import json
@@ -9,17 +9,17 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
-_looks = ContextVar("looks", default=0)
+_again = ContextVar("again", default=False)
 
 
 @contextmanager
-def looking(times: int) -> Iterator[None]:
-    """Within the block somebody who waits looks for the nth time, and wants to see what has changed."""
-    token = _looks.set(times)
+def looking(again: bool) -> Iterator[None]:
+    """Within the block somebody who waits looks, for the first time or `again`: then to see what has changed."""
+    token = _again.set(again)
     try:
         yield
     finally:
-        _looks.reset(token)
+        _again.reset(token)
 
 
 class Memory:
@@ -27,11 +27,10 @@ class Memory:
 
     def __init__(self):
         self._answers: dict[tuple[str, str, str], Future] = {}
-        self._written = False
         self._lock = Lock()
 
     def recall(self, service: str, operation: str, parameters: dict[str, Any], read: Callable[[], Any]) -> Any:
-        if _looks.get() > (0 if self._written else 1):
+        if _again.get():
             return read()
         key = (service, operation, json.dumps(parameters, sort_keys=True, default=repr))
         with self._lock:
@@ -45,9 +44,3 @@ class Memory:
             except BaseException as error:
                 answer.set_exception(error)
         return copy.deepcopy(answer.result())
-
-    def forget(self, service: str) -> None:
-        """After a write to it, and before: what was read then may not be true any more."""
-        with self._lock:
-            self._written = True
-            self._answers = {key: answer for key, answer in self._answers.items() if key[0] != service}

@@ -130,7 +130,7 @@ def emulated(p: Params) -> str:
 
 def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
     """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
-    reader = aws.read_only().remembering()
+    reader = aws.once()
     steps = [step for step in STEPS if until is None or step.notebook < until]
     with ThreadPool(len(STEPS)) as pool:  # whose threads nobody waits for after Ctrl-C
         return Reports(pool.imap(lambda step: _verified(step, reader, p), steps))

@@ -186,13 +186,13 @@ class AWS:
                     self._reader.__dict__["account"] = self.account
             return self._reader
 
-    def remembering(self) -> "AWS":
-        """The same connection, in which nothing is read twice: for one look, or one step. A write to a service makes
-        it forget what it read there."""
+    def once(self) -> "AWS":
+        """A read-only connection for one look, within which nothing is read twice."""
         if self._memory is not None:
             return self
-        self.begin()
-        view = copy.copy(self)
+        reader = self.read_only()
+        reader.begin()
+        view = copy.copy(reader)
         view._clients, view._memory = {}, Memory()
         return view
 
@@ -232,17 +232,10 @@ class Client:
 
         return call
 
-    def _remembered(self, operation: str, parameters: dict[str, Any], call: Callable[[], Any]) -> Any:
+    def _remembered(self, operation: str, parameters: dict[str, Any], read: Callable[[], Any]) -> Any:
         if self._memory is None:
-            return call()
-        service = self._client.meta.service_model.service_name
-        if self._name(operation).startswith(_READS):
-            return self._memory.recall(service, operation, parameters, call)
-        self._memory.forget(service)
-        try:
-            return call()
-        finally:
-            self._memory.forget(service)
+            return read()
+        return self._memory.recall(self._client.meta.service_model.service_name, operation, parameters, read)
 
     def _call(self, method: Callable[..., Any], operation: str, parameters: dict[str, Any]) -> Any:
         _refuse_debug()

@@ -19,11 +19,10 @@ def wait(what: str, look: Callable[[], tuple[Any, str]], *, timeout: float, ever
     `every` are seconds; the first looks come sooner. The words are shown as live progress in a notebook and in a
     terminal. Raises TimedOut.
     """
-    started, pause, looks = time.monotonic(), min(every, _FIRST), 0
+    started, pause, elapsed = time.monotonic(), min(every, _FIRST), None
     with Live() as live:
         while True:
-            looks += 1
-            with looking(looks):
+            with looking(again=elapsed is not None):
                 result, seen = look()
             elapsed = time.monotonic() - started
             live.show(f"{what}: {seen}", elapsed)
