@@ -228,27 +228,26 @@ class Client:
             return method
 
         def call(**parameters: Any) -> Any:
-            return self._remembered(operation, parameters, lambda: self._call(method, operation, parameters))
+            _refuse_debug()
+            secrets = [value for value in parameters.values() if isinstance(value, Secret)]
+            try:
+                with sealed():
+                    return method(**{key: _plain(value) for key, value in parameters.items()})
+            except BOTOCORE as error:
+                failed = error
+            told = self._translated(failed, operation, secrets)
+            if _was_done(failed, told):
+                return {}
+            raise told from (None if secrets else failed)  # it may quote them, too
 
-        return call
+        if self._memory is None:
+            return call
+        return lambda **parameters: self._remembered(operation, parameters, lambda: call(**parameters))
 
     def _remembered(self, operation: str, parameters: dict[str, Any], read: Callable[[], Any]) -> Any:
         if self._memory is None:
             return read()
         return self._memory.recall(self._client.meta.service_model.service_name, operation, parameters, read)
-
-    def _call(self, method: Callable[..., Any], operation: str, parameters: dict[str, Any]) -> Any:
-        _refuse_debug()
-        secrets = [value for value in parameters.values() if isinstance(value, Secret)]
-        try:
-            with sealed():
-                return method(**{key: _plain(value) for key, value in parameters.items()})
-        except BOTOCORE as error:
-            failed = error
-        told = self._translated(failed, operation, secrets)
-        if _was_done(failed, told):
-            return {}
-        raise told from (None if secrets else failed)  # it may quote them, too
 
     def find(self, operation: str, absent: set[str], /, **parameters: Any) -> dict[str, Any] | None:
         """The answer, or None when AWS answers with one of the codes `absent`. Denied is never absent."""
@@ -277,15 +276,10 @@ class Client:
         except BOTOCORE as error:
             raise self._translated(error, operation) from error
 
-    def _name(self, operation: str) -> str:
-        """As AWS writes it."""
-        return self._client.meta.method_to_api_mapping.get(operation, operation)
-
     def _translated(self, error: Exception, operation: str, secrets: Iterable[Secret] = ()) -> Exception:
+        name = self._client.meta.method_to_api_mapping.get(operation, operation)
         hidden = [secret.reveal() for secret in secrets]
-        return translate(
-            error, self._client.meta.service_model.signing_name, self._name(operation), self._where, hidden
-        )
+        return translate(error, self._client.meta.service_model.signing_name, name, self._where, hidden)
 
 
 def _plain(value: Any) -> Any:
