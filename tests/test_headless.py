@@ -6,7 +6,7 @@ import os
 import nbformat
 import pytest
 
-from runbook import headless, load, paths
+from runbook import headless, load, paths, run_log
 from runbook.errors import StepFailed
 
 pytestmark = pytest.mark.notebooks
@@ -29,8 +29,8 @@ def notebook(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, "NOTEBOOKS", folder)
         monkeypatch.setenv("RUNBOOK_RUNS", str(tmp_path / "runs"))
         stream = io.StringIO()
-        out, results = headless.run(load("blog"), stream, note="registry:2 is played by another.")
-        return out, results, stream.getvalue()
+        run = headless.run(load("blog"), run_log.Lines(stream), note="registry:2 is played by another.")
+        return run.folder, run.results, stream.getvalue()
 
     return run
 
@@ -40,8 +40,8 @@ def test_good_notebooks_are_ok_and_recorded(notebook):
     assert [result.ok for result in results] == [True, True]
     assert printed.count(" ok\n") == 2
     assert (folder / "00_one.ipynb").exists()
-    assert "| [00_one](00_one.ipynb) | ok |" in (folder / "report.md").read_text()
-    assert "registry:2 is played by another." in (folder / "report.md").read_text()
+    assert "| 00_one | ok |" in (folder / "summary.md").read_text()
+    assert "registry:2 is played by another." in (folder / "summary.md").read_text()
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
@@ -59,7 +59,7 @@ def test_a_failure_stops_the_run_and_says_why(notebook, cell, why):
     assert [result.ok for result in results] == [False]
     assert why in results[0].why
     assert why in printed
-    (row,) = [line for line in (folder / "report.md").read_text().splitlines() if "| failed |" in line]
+    (row,) = [line for line in (folder / "summary.md").read_text().splitlines() if "| failed |" in line]
     assert row.replace("\\|", "").count("|") == 5
     assert (folder / "00_one.ipynb").exists()
 
@@ -76,7 +76,7 @@ at_failure.attend(None, "deployment registry")
 def test_below_a_failed_cell_the_doctor_names_the_cause(notebook):
     folder, results, _ = notebook(f"{ATTENDED}\nraise StepFailed('no registry answers')")
     assert "(failure 5)" in results[0].diagnosis and "503 for all that is asked" in results[0].diagnosis
-    assert results[0].diagnosis in (folder / "report.md").read_text()
+    assert results[0].diagnosis in (folder / "summary.md").read_text()
     (failed,) = (cell for cell in nbformat.read(folder / "00_one.ipynb", 4).cells[-1:])
     assert [output.output_type for output in failed.outputs] == ["error", "display_data"]
 
@@ -89,8 +89,8 @@ def test_wrong_params_need_no_doctor(notebook):
 def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
     monkeypatch.setattr(headless, "CELL_TIMEOUT", 1)
     _, results, _ = notebook("import threading; threading.Event().wait()")
-    assert not results[0].ok
-    assert results[0].why
+    assert results[0].verdict == "timed out"
+    assert results[0].why == "a cell did not end within 1 s"
 
 
 def test_a_home_that_cannot_be_written_is_no_matter(notebook, monkeypatch, tmp_path, capfd):
