@@ -12,7 +12,8 @@ ACCEPTANCE = "06_test_your_setup"
 # JupyterLab's names of colours, so that what notebooks show looks the same here.
 _STYLE = """
 :root { color-scheme: light dark; --jp-ui-font-color1: #212121; --jp-ui-font-color2: #616161;
-  --jp-border-color2: #bdbdbd; --jp-layout-color1: #ffffff; --jp-layout-color2: #eeeeee; --jp-brand-color1: #1565c0; --jp-success-color1: #2e7d32;
+  --jp-border-color2: #bdbdbd; --jp-layout-color1: #ffffff; --jp-layout-color2: #eeeeee;
+  --jp-brand-color1: #1565c0; --jp-success-color1: #2e7d32;
   --jp-error-color1: #c62828; --jp-warn-color1: #8a5300; --jp-content-link-color: #1565c0; }
 @media (prefers-color-scheme: dark) { :root { --jp-ui-font-color1: #eeeeee; --jp-ui-font-color2: #bdbdbd;
   --jp-border-color2: #616161; --jp-layout-color1: #181818; --jp-layout-color2: #2a2a2a; --jp-brand-color1: #64b5f6;
@@ -23,7 +24,7 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 1000px; margin: 2em aut
 a { color: var(--jp-content-link-color); }
 table { border-collapse: collapse; margin: .6em 0 1.2em; }
 th, td { border: 1px solid var(--jp-border-color2); padding: .25em .6em; text-align: left; vertical-align: top; }
-th { background: var(--jp-layout-color2); }
+th { background: var(--jp-layout-color2); overflow-wrap: normal; }
 td.number { text-align: right; white-space: nowrap; }
 pre { background: var(--jp-layout-color2); padding: .6em; white-space: pre-wrap; }
 summary { cursor: pointer; }

@@ -1,13 +1,14 @@
 """The verdict over an executed notebook is ours: papermill calls one complete after a dead kernel."""
 
 import io
+import json
 import os
 
 import nbformat
 import pytest
 
 from runbook import headless, load, paths, run_log
-from runbook.errors import StepFailed
+from runbook.errors import ParamsError, StepFailed
 
 pytestmark = pytest.mark.notebooks
 
@@ -48,7 +49,10 @@ def test_good_notebooks_are_ok_and_recorded(notebook):
 @pytest.mark.parametrize(
     ("cell", "why"),
     [
-        ("from runbook.errors import StepFailed\nraise StepFailed('run notebook 03 first')", "run notebook 03 first"),
+        (
+            "from runbook.errors import ParamsError, StepFailed\nraise StepFailed('run notebook 03 first')",
+            "run notebook 03 first",
+        ),
         ("import os; os._exit(1)", "Dead"),
         ("raise ValueError('one | thing\\nand another')", "one | thing and another"),
     ],
@@ -91,6 +95,26 @@ def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
     _, results, _ = notebook("import threading; threading.Event().wait()")
     assert results[0].verdict == "timed out"
     assert results[0].why == "a cell did not end within 1 s"
+
+
+def test_what_a_step_waited_for_in_vain_is_a_verdict_of_its_own(notebook):
+    folder, results, printed = notebook("from runbook.errors import TimedOut\nraise TimedOut('nodes: not within 1 s')")
+    assert results[0].verdict == "timed out"
+    assert "  timed out: cell 2: TimedOut: nodes: not within 1 s" in printed
+    assert json.loads((folder / "report.json").read_text())["not run"] == ["01_two"]
+    assert nbformat.read(folder / "00_one.ipynb", 4).metadata["runbook"]["result"] == "timed out"
+
+
+@pytest.mark.parametrize("name", ["04", "4", "04_launch_your_service"])
+def test_one_notebook_or_from_one_on(name):
+    stems = [path.stem for path in headless.notebooks(start=name)]
+    assert stems[0] == "04_launch_your_service" and stems[-1] == "07_summary" and len(stems) == 4
+    assert [path.stem for path in headless.notebooks(only=name)] == stems[:1]
+
+
+def test_a_notebook_that_is_not_there_is_named():
+    with pytest.raises(ParamsError, match="no notebook 08; there are 00_start_here, "):
+        headless.notebooks(start="08")
 
 
 def test_a_home_that_cannot_be_written_is_no_matter(notebook, monkeypatch, tmp_path, capfd):
