@@ -18,11 +18,12 @@ GRACE = 5.0  # seconds that an interrupted cell may take to end
 
 class Interruption:
     """Ctrl-C or SIGTERM. The first interrupts the cell that runs, and `asked` is true; a second one, or a cell that
-    takes more than GRACE seconds to end, raises KeyboardInterrupt, as does the first where no cell runs."""
+    takes more than GRACE seconds to end, raises KeyboardInterrupt, as does the first before any cell runs."""
 
     def __init__(self):
         self.asked = False
-        self.kernel: int | None = None  # the process of the kernel, while a cell runs
+        self._kernel: int | None = None  # its process, once it gets a cell to run
+        self._running = False
         self._before: dict[int, Any] = {}
         self._patience: threading.Timer | None = None
 
@@ -39,12 +40,29 @@ class Interruption:
         for number, before in self._before.items():
             signal.signal(number, before)
 
+    def sent(self, kernel: int) -> None:
+        """A cell is on its way to this process."""
+        self._kernel = kernel
+
+    def began(self) -> None:
+        """The cell runs. Before that the kernel ignores SIGINT."""
+        self._running = True
+        if self.asked:
+            os.kill(self._kernel, signal.SIGINT)
+
+    def ended(self, *, kernel: bool = False) -> None:
+        """The cell, or with `kernel` the whole notebook."""
+        self._running = False
+        if kernel:
+            self._kernel = None
+
     def _signalled(self, *_: Any) -> None:
-        if self.asked or self.kernel is None:
+        if self.asked or self._kernel is None:
             self.asked = True
             raise KeyboardInterrupt
         self.asked = True
-        os.kill(self.kernel, signal.SIGINT)
+        if self._running:
+            os.kill(self._kernel, signal.SIGINT)
         self._patience = threading.Timer(GRACE, os.kill, (os.getpid(), signal.SIGINT))
         self._patience.daemon = True
         self._patience.start()
@@ -111,9 +129,9 @@ def _register(sockets: str, interruption: Interruption) -> None:
         def process_message(self, msg, cell, cell_index):
             content, kind = msg.get("content", {}), msg["msg_type"]
             if kind == "execute_input":
-                interruption.kernel = self.km.provisioner.pid
+                interruption.began()
             elif kind == "status" and content["execution_state"] == "idle":
-                interruption.kernel = None
+                interruption.ended()
             shown = content.get("data", {}).get("text/plain") or content.get("text")
             if shown and kind in ("display_data", "update_display_data", "stream"):
                 self.on_message(shown)
@@ -130,9 +148,10 @@ def _register(sockets: str, interruption: Interruption) -> None:
                 shutdown_kernel="immediate",
             )
             client.on_message = on_message
+            client.on_cell_execute = lambda **_: interruption.sent(client.km.provisioner.pid)
             try:
                 client.execute()
             finally:
-                interruption.kernel = None
+                interruption.ended(kernel=True)
 
     papermill_engines.register(NAME, Engine)

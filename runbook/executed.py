@@ -49,7 +49,8 @@ def mark(notebook: Path, verdict: str, why: str) -> None:
         content["metadata"].setdefault("papermill", {})["exception"] = True
         for cell in _code(content):
             told = cell["metadata"].get("papermill", {})
-            if _error(cell):
+            times = cell["metadata"].get("execution", {})
+            if _error(cell) or ("iopub.execute_input" in times and "shell.execute_reply" not in times):
                 told |= {"exception": True, "status": "failed"}
             elif cell["execution_count"] is None:
                 told |= {"exception": None, "status": "pending"}

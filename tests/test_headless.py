@@ -100,7 +100,7 @@ def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
 def test_what_a_step_waited_for_in_vain_is_a_verdict_of_its_own(notebook):
     folder, results, printed = notebook("from runbook.errors import TimedOut\nraise TimedOut('nodes: not within 1 s')")
     assert results[0].verdict == "timed out"
-    assert "  timed out: cell 2: TimedOut: nodes: not within 1 s" in printed
+    assert "  timed out: cell 3: TimedOut: nodes: not within 1 s" in printed
     assert json.loads((folder / "report.json").read_text())["not run"] == ["01_two"]
     assert nbformat.read(folder / "00_one.ipynb", 4).metadata["runbook"]["result"] == "timed out"
 
