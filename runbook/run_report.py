@@ -85,9 +85,15 @@ def summary(content: dict[str, Any]) -> str:
         *(f"| {notebook} | not run | | |" for notebook in content["not run"]),
         *(line for each in content["results"] if each["diagnosis"] for line in ("", "```", each["diagnosis"], "```")),
         "",
-        f"About {content['costs']['total']:.0f} US dollars a month on AWS, by the assumptions in report.html.",
+        _costs(content["costs"]),
     ]
     return "\n".join(text) + "\n"
+
+
+def _costs(told: dict[str, Any]) -> str:
+    unknown = ", ".join(row["what"] for row in told["rows"] if row["dollars"] is None)
+    without = f" and without {unknown}, whose price is not known here" if unknown else ""
+    return f"About {told['total']:.0f} US dollars a month on AWS, by the assumptions in report.html{without}."
 
 
 def _in_table(text: str) -> str:

@@ -133,6 +133,12 @@ def test_each_verdict_has_an_exit_status(tmp_path, verdict, status):
     assert run.exit_status == status
 
 
+def test_a_price_that_is_not_known_is_said_to_be_missing(content):
+    assert "by the assumptions in report.html.\n" in run_report.summary(content)
+    content["costs"]["rows"][0] |= {"what": "1 node", "dollars": None}
+    assert "and without 1 node, whose price is not known here" in run_report.summary(content)
+
+
 def test_github_gets_the_summary_and_the_error(run, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
