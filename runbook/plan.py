@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import (
     alarms,
@@ -26,6 +26,7 @@ from . import (
 )
 from .errors import NotOurs, ParamsError, ReadOnly, StepFailed
 from .params import Params
+from .recorded import Recorded
 from .report import Changes, Check, Report, Text
 from .session import AWS, connect
 
@@ -66,7 +67,7 @@ STEPS = (
 UNTOLD = "can be told"  # the check of a step that cannot even look
 
 
-class Reports(tuple):
+class Reports(Recorded, tuple):
     """Reports, shown one after the other. True when each is."""
 
     def __bool__(self) -> bool:
@@ -80,6 +81,9 @@ class Reports(tuple):
     @property
     def changes(self) -> Changes:
         return sum((report.changes for report in self), Changes())
+
+    def _recorded(self) -> list[dict[str, Any]]:
+        return [each for report in self for each in report._recorded()]
 
     def __repr__(self) -> str:
         return "\n".join(repr(report) for report in self)

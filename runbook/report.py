@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import VerificationFailed
 from .failures import FAILURES
+from .recorded import Recorded
 
 
 class Document(dict):
@@ -63,7 +64,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Recorded):
     """Wanted against found. True when every check is ok; `.require()` returns it or raises VerificationFailed."""
 
     title: str
@@ -140,7 +141,7 @@ _DONE = {"create": "created", "change": "changed", "nothing to change": "unchang
 
 
 @dataclass(frozen=True)
-class Changes:
+class Changes(Recorded):
     """What would be done (a plan), or what was done. False when it is nothing. `+` adds two."""
 
     rows: tuple[Change, ...] = ()
