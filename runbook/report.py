@@ -191,13 +191,13 @@ class Changes:
     def summary(self) -> str:
         """One line: how many would be created, changed and destroyed, or were."""
         number = Counter(row.word for row in self.rows)
-        planned, told = number.keys() & _DONE.keys(), "Plan" if number.keys() & _DONE.keys() else "Done"
+        planned = bool(number.keys() & _DONE.keys())
         if not self:
             return "Plan: nothing to change" if planned or not self.rows else "Done: nothing was to be changed"
         kinds = ("create", "change", "destroy")
         counts = [f"{number[kind]} to {kind}" if planned else f"{number[_DONE[kind]]} {_DONE[kind]}" for kind in kinds]
         counts += [f"{number['kept']} kept"] if number["kept"] else []
-        return f"{told}: {', '.join(counts)}"
+        return f"{'Plan' if planned else 'Done'}: {', '.join(counts)}"
 
     def __repr__(self) -> str:
         if not self.rows:
