@@ -161,7 +161,7 @@ def test_an_interrupted_run_ends_with_4_and_leaves_no_kernel(runbook, tmp_path, 
         pid = int(children.read_text())
         process.send_signal(number)
         said = process.communicate(timeout=30)[1]
-    assert process.returncode == 4
+    assert process.returncode == 4, said
     assert "runbook: interrupted; what was done stays" in said
     assert "Traceback" not in said
     ends = time.monotonic() + 5  # one that was being started at that moment sees for itself that its parent is gone
