@@ -97,22 +97,43 @@ def _break(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import clients, headless, lease, plan, preflight
+    from . import clients, github, headless, lease, plan, preflight, run_log
 
     p = load(options.params)
+    chosen = headless.notebooks(start=options.start, only=options.only)
     aws = plan.start(p)
     preflight.preflight(aws, p, headless=True).require()
-    note = plan.emulated(p)
+    log = (run_log.JsonLines if options.json else run_log.Lines)(sys.stdout)
     with lease.hold(aws, p) as held:
-        folder, results = headless.run(p, note=note, held=held)
-    print(f"\nreport    {folder}/report.md")
-    if note:
-        print(f"emulated  {note}")
-    if not all(result.ok for result in results):
-        print(results[-1].diagnosis, file=sys.stderr)
-        print("The run stopped. Mend what the last line says, then run the same command again.", file=sys.stderr)
-        return EXIT_FAILED
-    print(clients.instructions(aws, p, params=options.params))
+        run = headless.run(p, log, chosen=chosen, note=plan.emulated(p), held=held)
+    github.tell(run)
+    if options.json:
+        log.event("report", result=run.verdict, seconds=run.seconds, report=str(run.folder / "report.json"))
+        return run.exit_status
+    print(f"\nreport    {run.folder}/report.html")
+    if run.note:
+        print(f"emulated  {run.note}")
+    if run.verdict == "ok":
+        if not options.only:
+            print(clients.instructions(aws, p, params=options.params))
+    elif run.verdict == "interrupted":
+        raise KeyboardInterrupt
+    else:
+        print(run.results[-1].diagnosis, file=sys.stderr)
+        again = f"run the same command again (from there: --from {run.results[-1].notebook[:2]})"
+        print(f"The run stopped. Mend what the last line says, then {again}.", file=sys.stderr)
+    return run.exit_status
+
+
+def _report(options: argparse.Namespace) -> int:
+    from . import run_comparison
+
+    if not options.runs:
+        print("\n".join(run_comparison.names()) or "no run has a report yet")
+        return 0
+    if len(options.runs) != 2:
+        raise ParamsError("report: two runs to compare, or none to name them all")
+    print(run_comparison.compare(*map(run_comparison.read, options.runs)))
     return 0
 
 
@@ -285,6 +306,7 @@ def _completion(options: argparse.Namespace) -> int:
 _DO = {
     "cloud": _cloud,
     "run": _run,
+    "report": _report,
     "plan": _plan,
     "verify": _verify,
     "lint": _lint,

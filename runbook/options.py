@@ -32,7 +32,13 @@ def parser(prog: str) -> argparse.ArgumentParser:
     cloud.add_argument("params", nargs="?", help=brought).complete = completion.PARAMS
     row = "with break: the failure (1 to 33) to bring about, for a try; mend takes back what no notebook mends"
     cloud.add_argument("row", nargs="?", type=int, help=row)
-    with_params(command("run", "run the notebooks 00 to 07 headless, and say where the registry is"))
+    run = with_params(command("run", "run the notebooks 00 to 07 headless, and say where the registry is"))
+    some = run.add_mutually_exclusive_group()
+    some.add_argument("--from", dest="start", metavar="NN", help="from this notebook on; it verifies those before")
+    some.add_argument("--only", metavar="NN", help="this notebook alone; it verifies those before")
+    run.add_argument("--json", action="store_true", help="one event a line, in JSON")
+    compared = command("report", "compare two runs; without them, name the runs that have a report")
+    compared.add_argument("runs", nargs="*", metavar="run", help="two of them: a folder, or its name in runs/")
     planned = with_params(command("plan", "what the notebooks would change; exit status 3 if anything"))
     verify = command("verify", "every thing as wanted, and the registry as its clients see it")
     named = verify.add_argument("params", nargs="?", help="a params file, or its name in params/ (blog)")
