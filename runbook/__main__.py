@@ -2,6 +2,7 @@
 (plan), 4 interrupted, 5 timed out."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     lint.add_argument("--cloud", choices=("aws", "embedded"), default="aws", help="of a task definition by its name")
     lint.add_argument("--region", help="of a task definition that is no ARN")
     with_params(command("doctor", _doctor, "what is wrong, why, and what to do; reads only; exit status 1 if anything"))
+    status = with_params(command("status", _status, "what serves now, at a glance; exit status 1 if nothing does"))
+    status.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
+    status.add_argument("--json", action="store_true", help="as JSON; with --watch a line a look")
     audit = command("audit", _audit, "findings on a deployment that this runbook did not make; reads only")
     audit.add_argument(
         "--service", required=True, metavar="ARN", help="of the ECS service; or its name, with --cluster"
@@ -233,6 +237,24 @@ def _doctor(options: argparse.Namespace) -> int:
     diagnosis = doctor.diagnose(connect(p, read_only=True), p)
     print(diagnosis)
     return 0 if diagnosis else EXIT_FAILED
+
+
+def _status(options: argparse.Namespace) -> int:
+    from . import status
+    from .session import connect
+
+    p = load(options.params)
+    aws = connect(p, read_only=True)
+    if options.watch:
+        show = _print_line if options.json else status.Screen().show
+        return 0 if status.watched(aws, p, show=show) else EXIT_FAILED
+    found = status.status(aws, p)
+    print(found.json() if options.json else found.text())
+    return 0 if found else EXIT_FAILED
+
+
+def _print_line(found) -> None:
+    print(json.dumps(found.json(), ensure_ascii=False), flush=True)
 
 
 def _audit(options: argparse.Namespace) -> int:
