@@ -145,19 +145,20 @@ class Status:
     def _leads(self) -> bool:
         """Where the balancer cannot be read, an address is enough."""
         name, balancer = self.parts["name"], self.parts["balancer"]
-        if isinstance(balancer, Untold):
-            return name["address"] is not None
-        return balancer is not None and name["leads_to"] == balancer["dns_name"] and name["address"] is not None
+        right = isinstance(balancer, Untold) or (balancer is not None and name["leads_to"] == balancer["dns_name"])
+        return right and name["address"] is not None
 
     def _name(self) -> str:
         def words(name: dict) -> str:
             if name["leads_to"] is None:
                 return f"{name['domain']} has no record"
-            target = f"load balancer {self.parts['balancer']['name']}" if self._leads() else "another host"
-            if self._leads() and isinstance(self.parts["balancer"], Untold):
+            balancer, target = self.parts["balancer"], "another host"
+            if isinstance(balancer, Untold):
                 target = name["leads_to"]
-            found = name["address"]
-            return f"{name['domain']} → {target}" + (f" ({found})" if found else ", which is not found from here")
+            elif balancer and name["leads_to"] == balancer["dns_name"]:
+                target = f"load balancer {balancer['name']}"
+            address = name["address"]
+            return f"{name['domain']} → {target}" + (f" ({address})" if address else ", not found from here")
 
         return self._told("name", words)
 
