@@ -85,13 +85,12 @@ def test_the_successor_of_a_killed_registry_is_told(aws, p):
     (former,) = status.status(aws, p).parts["tasks"]
     (pid,) = registries()
     os.kill(pid, signal.SIGKILL)
-    found = until(
-        aws,
-        p,
-        lambda found: found and [each["since"] > former["since"] for each in found.parts["tasks"]] == [True],
-        "another registry serves",
-    )
-    assert found.parts["service"]["running"] == 1
+
+    def is_replaced(found):
+        since = [each["since"] for each in found.parts["tasks"] if each["state"] == "RUNNING"]
+        return found and len(since) == found.parts["service"]["running"] == 1 and since[0] > former["since"]
+
+    found = until(aws, p, is_replaced, "another registry serves")
     assert "has started 1 tasks" in repr(found)
 
 
@@ -106,7 +105,7 @@ def test_a_stopped_service_does_not_serve(aws, p, capsys):
         assert "NOT SERVING" in capsys.readouterr().out
     finally:
         aws.ecs.update_service(**desired, desiredCount=1)
-    until(aws, p, bool, "it serves again")
+    until(aws, p, lambda found: found and found.parts["service"]["running"] == 1, "it serves again")
 
 
 def test_the_command_tells_the_same(aws, p, capsys):

@@ -24,7 +24,7 @@ def code(notebook):
 
 def test_the_notebooks_are_all_there():
     found = [path.stem[:2] for path in NOTEBOOKS]
-    assert found == ["00", "01", "02", "03", "04", "05", "06", "07", "10", "11", "12", "13", "99"]
+    assert found == ["00", "01", "02", "03", "04", "05", "06", "07", "10", "11", "12", "13", "14", "99"]
 
 
 def test_one_parameters_cell_that_names_the_blog(notebook):
