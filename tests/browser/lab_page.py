@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from playwright.sync_api import Page, Route, TimeoutError, sync_playwright
 
 from runbook import paths
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = shutil.which("chromium")
 START_SECONDS = 60
 RUN_SECONDS = 120
 DRAW_SECONDS = 10
@@ -155,6 +156,7 @@ class Lab:
     def _theme(self, name: str) -> None:
         self.command("apputils:change-theme", theme=name)
         self.page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def _fit(self, width: int) -> None:
         """A window as high as the notebook, so that no cell is out of sight."""
