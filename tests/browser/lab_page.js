@@ -16,9 +16,10 @@ window.lab = (() => {
     [...panel().node.querySelectorAll(selector)].filter(
       (element) => element.closest(RENDERED) && !element.closest("[data-icon], button") && !folded(element),
     );
+  // A summary is seen, what stands beside it in a closed fold is not.
   const folded = (element) => {
-    const details = element.parentElement.closest("details");
-    return details !== null && !details.open;
+    const fold = element.closest("details:not([open])");
+    return fold !== null && element !== fold && !element.closest("summary");
   };
 
   // What the sources and the outputs hold that is to be drawn.
@@ -93,6 +94,7 @@ window.lab = (() => {
       unnamed: pictures().filter((picture) => !named(picture) && picture.getAttribute("aria-hidden") !== "true")
         .map((picture) => picture.outerHTML.slice(0, 120)),
       headings: inside("h1, h2, h3, h4, h5, h6").map((heading) => Number(heading.tagName[1])),
+      folded: inside("details:not([open]) > summary").map((summary) => summary.textContent),
       text: panel().content.node.innerText,
     }),
     faint,

@@ -159,11 +159,11 @@ class Lab:
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def _fit(self, width: int) -> None:
-        """A window as high as the notebook, so that no cell is out of sight."""
-        self.page.set_viewport_size({"width": width, "height": HIGH})
-        self.page.set_viewport_size(
-            {"width": width, "height": min(TALLEST, self.page.evaluate("lab.height()") + FRAME)}
-        )
+        """A window as high as the notebook, so that no cell is out of sight; what comes into sight may be higher."""
+        height = HIGH
+        for _ in range(3):
+            self.page.set_viewport_size({"width": width, "height": height})
+            height = min(TALLEST, self.page.evaluate("lab.height()") + FRAME)
 
     def _picture(self, file: Path) -> None:
         self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-inner").screenshot(path=file)

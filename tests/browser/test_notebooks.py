@@ -103,8 +103,10 @@ def test_fits_a_narrow_window(seen):
 def test_a_broken_step_is_told_in_a_box(walked):
     broken = walked["broken"]
     assert len(broken.errors) == 1 and broken.errors[0].startswith("VerificationFailed: ")
-    assert "idle timeout" in broken.text
+    assert all(f"\n{row}\t" in broken.text for row in ("tried", "seen", "to do")), broken.text
+    assert "traceback" in broken.folded
     assert "Traceback (most recent call last)" not in broken.text
+    assert "idle timeout" in broken.text
     assert BALANCER.removesuffix(".ipynb") in broken.text
     assert broken.notRun
     assert walked["mended"].errors == []
