@@ -4,11 +4,19 @@
 `plan.STEPS` has the steps in their order.
 """
 
-from . import session
-from .at_failure import attend
+from pathlib import Path
+from typing import Any
+
+from . import params_file, session
+from .at_failure import attend, explain
 from .params import Params
-from .params_file import load
 from .session import AWS
+
+
+def load(params: str | Path | dict[str, Any]) -> Params:
+    """Params from a name, a path or a mapping; in a notebook errors are boxes from now on. See params_file.load."""
+    explain()
+    return params_file.load(params)
 
 
 def connect(p: Params, *, read_only: bool = False) -> AWS:

@@ -23,8 +23,9 @@ MENDED_FIRST = "the one above must be mended first"
 class Checks:
     """A report that grows until something that all the rest needs is not there."""
 
-    def __init__(self, title: str = ""):
-        self.report, self.ended = Report(title), False
+    def __init__(self, title: str = "", told: Callable[[str], object] = lambda name: None):
+        """`told` hears the name of each check before it is made."""
+        self.report, self.ended, self._told = Report(title), False, told
 
     def look(
         self, name: str, look: Callable[[], str], *wanted: str, row: int | None = None, needed: bool = False
@@ -33,6 +34,7 @@ class Checks:
         is found does not tell a better one. Where it is `needed`, no answer ends the report."""
         if self.ended:
             return False
+        self._told(name)
         try:
             found, failed = look(), False
         except NoAnswer as error:

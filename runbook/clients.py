@@ -16,6 +16,7 @@ from .params import Params
 from .report import Report, Text
 from .secret import Login, Secret, sealed
 from .session import AWS
+from .wait import Live
 
 TAG = "skopeo"
 LAYER = 6 * 1024 * 1024  # bytes: more than one of the registry's 5 MiB chunks in S3
@@ -104,7 +105,10 @@ def skopeo_round_trip(aws: AWS, p: Params, login: Login, *, size: int = LAYER) -
                 "--retry-times=3",
             ]
             command += [f"--authfile={folder}/auth.json", f"--{side}-cert-dir={folder}/certs", source, target]
-            report = _told(report, verb, _run(command, environment), {registry: p.domain, name: "…"}, "done")
+            with Live(passing=True) as live:
+                live.show(f"skopeo: {verb} of {image.REPOSITORY}:{TAG}")
+                ended = _run(command, environment)
+            report = _told(report, verb, ended, {registry: p.domain, name: "…"}, "done")
             if not report:
                 return report
         manifest, digests = image.read_digests(folder / "pulled")

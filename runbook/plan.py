@@ -1,91 +1,17 @@
 """All the steps in order: what would change, whether all is as wanted, and how to take it all away again."""
 
-from collections.abc import Callable
-from multiprocessing.pool import ThreadPool
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from . import (
-    alarms,
-    balancer,
-    cache,
-    certificate,
-    cluster,
-    dns,
-    former,
-    htpasswd,
-    identity,
-    lease,
-    network,
-    nodes,
-    scaling,
-    service,
-    storage,
-    targets,
-    task,
-    wait,
-)
-from .errors import NotOurs, ParamsError, ReadOnly, StepFailed
+from . import former, lease, progress, steps, storage, wait
+from .errors import ParamsError, ReadOnly, StepFailed
 from .params import Params
-from .report import Changes, Check, Report, Text
+from .progress import Strip
+from .report import Change, Changes, Report, Text
 from .session import AWS, connect
+from .steps import STEPS, UNTOLD, Reports, Step, verify
 
-
-class Step(NamedTuple):
-    """One thing of a deployment, and the notebook that sets it up."""
-
-    thing: str
-    notebook: str
-    ensure: Callable[[AWS, Params], Changes]
-    verify: Callable[[AWS, Params], Report]
-    destroy: Callable[[AWS, Params], Changes]
-
-
-_01, _02, _03 = "01_enable_s3_and_authentication", "02_create_a_task_definition", "03_create_an_htpasswd_file"
-_04, _05, _06 = "04_launch_your_service", "05_configure_https_on_the_load_balancer", "06_test_your_setup"
-STEPS = (
-    Step("bucket", _01, storage.ensure_bucket, storage.verify_bucket, storage.destroy_bucket),
-    Step("identity", _01, identity.ensure_identity, identity.verify_identity, identity.destroy_identity),
-    Step("groups", _02, network.ensure_groups, network.verify_groups, network.destroy_groups),
-    Step("cluster", _02, cluster.ensure_cluster, cluster.verify_cluster, cluster.destroy_cluster),
-    Step("nodes", _02, nodes.ensure_nodes, nodes.verify_nodes, nodes.destroy_nodes),
-    Step("cache", _02, cache.ensure_cache, cache.verify_cache, cache.destroy_cache),
-    Step("task", _02, task.ensure_task, task.verify_task, task.destroy_task),
-    Step("users", _03, htpasswd.ensure_users, htpasswd.verify_users, htpasswd.destroy_users),
-    Step("service", _04, service.ensure_service, service.verify_service, service.destroy_service),
-    Step("certificate", _05, certificate.ensure_certificate, certificate.verify_certificate,
-         certificate.destroy_certificate),
-    Step("balancer", _05, balancer.ensure_balancer, balancer.verify_balancer, balancer.destroy_balancer),
-    Step("targets", _05, targets.ensure_targets, targets.verify_targets, targets.destroy_targets),
-    Step("scaling", _05, scaling.ensure_scaling, scaling.verify_scaling, scaling.destroy_scaling),
-    Step("record", _05, dns.ensure_record, dns.verify_record, dns.destroy_record),
-    Step("alarms", _05, alarms.ensure_alarms, alarms.verify_alarms, alarms.destroy_alarms),
-    Step("former pieces", _06, former.ensure_former, former.verify_former, former.destroy_former),
-)  # fmt: skip
-
-
-UNTOLD = "can be told"  # the check of a step that cannot even look
-
-
-class Reports(tuple):
-    """Reports, shown one after the other. True when each is."""
-
-    def __bool__(self) -> bool:
-        return all(self)
-
-    def require(self) -> "Reports":
-        for report in self:
-            report.require()
-        return self
-
-    @property
-    def changes(self) -> Changes:
-        return sum((report.changes for report in self), Changes())
-
-    def __repr__(self) -> str:
-        return "\n".join(repr(report) for report in self)
-
-    def _repr_html_(self) -> str:
-        return "".join(report._repr_html_() for report in self)
+__all__ = ["STEPS", "UNTOLD", "Reports", "Step", "verify"]
 
 
 def start(p: Params) -> AWS:
@@ -97,7 +23,7 @@ def start(p: Params) -> AWS:
         local.up()
         furnish(p)
         with wait.Live() as live:
-            live.show("the embedded cloud is up", 0)
+            live.show("the embedded cloud is up")
     return connect(p)
 
 
@@ -128,29 +54,25 @@ def emulated(p: Params) -> str:
     return played
 
 
-def verify(aws: AWS, p: Params, *, until: str | None = None) -> Reports:
-    """Every thing as its notebook left it, read-only and side by side; `until` leaves that notebook and later out."""
-    reader = aws.read_only()
-    reader.begin()
-    steps = [step for step in STEPS if until is None or step.notebook < until]
-    with ThreadPool(len(STEPS)) as pool:  # whose threads nobody waits for after Ctrl-C
-        return Reports(pool.imap(lambda step: _verified(step, reader, p), steps))
+@dataclass(frozen=True)
+class Before(Report):
+    """A report that begins with the strip of all steps where it is shown in a notebook."""
 
+    strip: Strip | None = None
 
-def _verified(step: Step, reader: AWS, p: Params) -> Report:
-    try:
-        return step.verify(reader, p)
-    except (NotOurs, StepFailed) as error:
-        return Report(step.thing, (Check(UNTOLD, False, "found and ours", str(error)),))
+    def _repr_html_(self) -> str:
+        return (self.strip._repr_html_() if self.strip else "") + super()._repr_html_()
 
 
 def before(aws: AWS, p: Params, notebook: str) -> Report:
     """Before a notebook starts: one check a thing of the notebooks before it. Two digits are enough: `"03"`."""
-    where = f"{p.cloud}, account {aws.account}, {aws.region}"
-    report = Report(f"before notebook {notebook[:2]}").check("cloud", True, where, where)
-    for step, found in zip(STEPS, verify(aws, p, until=notebook), strict=False):
-        seen = "ok" if found else f"{_state(found)}: run notebook {step.notebook}"
-        report = report.check(found.title, bool(found), "ok", seen)
+    verified = verify(aws, p, show=True)
+    strip = progress.told(aws, p, verified, here=notebook)
+    report = Before(f"before notebook {notebook[:2]}", strip=strip).check("cloud", True, strip.where, strip.where)
+    for step, found in zip(STEPS, verified, strict=True):
+        if step.notebook < notebook:
+            seen = "ok" if found else f"{_state(found)}: run notebook {step.notebook}"
+            report = report.check(found.title, bool(found), "ok", seen)
     return report
 
 
@@ -159,15 +81,38 @@ def _state(report: Report) -> str:
     return "ok" if report else "absent" if report.absent else f"differs ({wrong})"
 
 
-def changes(aws: AWS, p: Params) -> Changes:
-    """The plan: what all notebooks together would create or change. Nothing is written."""
-    return verify(aws, p).changes
+def changes(aws: AWS, p: Params, notebook: str = "") -> Changes:
+    """The plan: what all notebooks together would create or change, or one of them. Nothing is written."""
+    verified = verify(aws, p, notebook=notebook, show=True)
+    where = "" if notebook else f"{p.title}, {progress.where(aws, p)}"
+    return planned(p, verified, notebook=notebook, where=where)
+
+
+def planned(p: Params, verified: Reports, *, notebook: str = "", where: str = "") -> Changes:
+    """The plan that follows from what was seen, with the notebook of each change and what the thing costs."""
+    rows: list[Change] = []
+    for step, report in zip(steps.of(notebook) if notebook else STEPS, verified, strict=True):
+        (row,) = report.changes.rows
+        each = _destroyed(report) if step.thing == former.TITLE and row else (row,)
+        rows += [replace(row, notebook=step.notebook) for row in each]
+    return Changes(tuple(rows), where)
+
+
+def _destroyed(report: Report) -> Iterator[Change]:
+    """A former piece is there, and shall be absent."""
+    return (Change(check.name, "-", "destroy") for check in report.checks if not check.ok)
+
+
+def things(notebook: str) -> tuple[str, ...]:
+    """What a notebook sets up, as `picture` lights it."""
+    return tuple(step.thing for step in steps.of(notebook))
 
 
 def inventory(aws: AWS, p: Params) -> Report:
     """One line a thing of the deployment: ok, differs or absent."""
-    report = Report(p.title)
-    for found in verify(aws, p):
+    verified = verify(aws, p, show=True)
+    report = Before(p.title, strip=progress.told(aws, p, verified, here="07"))
+    for found in verified:
         report = report.check(found.title, bool(found), "ok", _state(found))
     return report
 

@@ -28,7 +28,7 @@ TITLE = "before the first change"
 def preflight(aws: AWS, p: Params, *, headless: bool = False) -> Report:
     """What a person brings, and that every name is free or ours. With `headless` nobody can be asked for a password."""
     reader = aws.read_only()
-    return brought(reader, p, headless=headless) + names(plan.verify(reader, p))
+    return brought(reader, p, headless=headless) + names(plan.verify(reader, p, show=True))
 
 
 def brought(aws: AWS, p: Params, *, headless: bool = False) -> Report:

@@ -18,6 +18,7 @@ from .registry_api import Client, NoAnswer, said
 from .report import Report, Text
 from .secret import Login
 from .session import AWS
+from .wait import Live
 
 _TOGETHER = 4  # threads
 
@@ -70,7 +71,12 @@ def accept(a: Address, *, logins: Sequence[Login], slow: float | None = None) ->
 
     `slow`: seconds that one upload takes, to try a balancer's idle timeout; else it takes about two.
     """
-    checks = Checks(f"registry {a.url}")
+    with Live(passing=True) as live:
+        return _accept(a, logins, slow, live.show)
+
+
+def _accept(a: Address, logins: Sequence[Login], slow: float | None, told: Callable[[str], object]) -> Report:
+    checks = Checks(f"registry {a.url}", told)
     acceptance_tls.look(checks, a)
     if checks.ended:
         return checks.report
@@ -88,7 +94,7 @@ def accept(a: Address, *, logins: Sequence[Login], slow: float | None = None) ->
         checks.look("Location of a new upload", origin, a.url, row=3, needed=True)
         if checks.ended:
             return checks.report
-    return checks.report + _images(a, login, begun, slow)
+    return checks.report + _images(a, login, begun, slow, told)
 
 
 def _check_inside(checks: Checks, client: Client) -> None:
@@ -97,12 +103,18 @@ def _check_inside(checks: Checks, client: Client) -> None:
         checks.look(f"GET {path}", lambda path=path: said(client.call("GET", path)), "404 Not Found")
 
 
-def _images(a: Address, login: Login | None, begun: list[requests.Response], slow: float | None) -> Report:
+def _images(
+    a: Address,
+    login: Login | None,
+    begun: list[requests.Response],
+    slow: float | None,
+    told: Callable[[str], object],
+) -> Report:
     """What does not depend on each other runs together; the order of the report is always the same."""
     over, seconds = threading.Event(), uploads.slow_seconds(a, slow)
 
     def group(look: Callable[[Checks, Client], None]) -> Report:
-        checks = Checks()
+        checks = Checks(told=told)
         with a.reach.http() as http:
             look(checks, Client(http, a, login))
         return checks.report

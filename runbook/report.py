@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 from .errors import VerificationFailed
 from .failures import FAILURES
+from .secret import Secret
 
 
 class Document(dict):
@@ -63,18 +65,29 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Field:
+    """One field of a thing: what it is now, and what it shall be."""
+
+    name: str
+    now: str
+    wanted: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Wanted against found. True when every check is ok; `.require()` returns it or raises VerificationFailed."""
 
     title: str
     checks: tuple[Check, ...] = ()
     absent: bool = False
+    wanted: tuple[Field, ...] = ()  # of a thing that is absent
 
     def __bool__(self) -> bool:
         return all(check.ok for check in self.checks)
 
     def __add__(self, other: "Report") -> "Report":
-        return replace(self, checks=self.checks + other.checks, absent=self.absent or other.absent)
+        absent, wanted = self.absent or other.absent, self.wanted + other.wanted
+        return replace(self, checks=self.checks + other.checks, absent=absent, wanted=wanted)
 
     def check(self, name: str, ok: bool, wanted: Any, found: Any, *, row: int | None = None) -> "Report":
         """This report with one more check."""
@@ -94,10 +107,11 @@ class Report:
         """The same comparison as a plan: what `ensure` would create or change."""
         wrong = tuple(check for check in self.checks if not check.ok)
         if self.absent:
-            return Changes((Change(self.title, "+", "create"),))
+            return Changes((Change(self.title, "+", "create", fields=self.wanted),))
         if wrong:
-            details = tuple(f"{check.name}: {check.found} → {check.wanted}" for check in wrong)
-            return Changes((Change(self.title, "~", "change", details),))
+            fields = tuple(Field(check.name, check.found, check.wanted) for check in wrong)
+            details = tuple(f"{each.name}: {each.now} → {each.wanted}" for each in fields)
+            return Changes((Change(self.title, "~", "change", details, fields),))
         return Changes((Change(self.title, "=", "nothing to change"),))
 
     def __repr__(self) -> str:
@@ -125,50 +139,111 @@ class Report:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing, and what would become (or became) of it. `mark` is = + ~ - or !, `word` says the same."""
+    """One thing, and what would become (or became) of it. `mark` is = + ~ - or !, `word` says the same.
+
+    `notebook` is the one that does it, `cost` what the thing costs a month, in words; each may be unknown here.
+    """
 
     title: str
     mark: str
     word: str
     details: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    notebook: str = ""
+    cost: str = ""
 
     def __bool__(self) -> bool:
         return self.mark != "="
 
+    def __str__(self) -> str:
+        known = [f"notebook {self.notebook[:2]}"] * bool(self.notebook) + [self.cost] * bool(self.cost)
+        aside = f" ({', '.join(known)})" if self and known else ""
+        line = f"{self.mark} {self.title}: {self.word}{aside}"
+        return "\n    ".join((line, *self.details))
 
-_DONE = {"create": "created", "change": "changed", "nothing to change": "unchanged"}
+
+_DONE = {"create": "created", "change": "changed", "destroy": "destroyed", "nothing to change": "unchanged"}
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What would be done (a plan), or what was done. False when it is nothing. `+` adds two."""
+    """What would be done (a plan), or what was done. False when it is nothing. `+` adds two.
+
+    `where` says of which deployment, `cost` what all of it costs a month; each may be left out.
+    """
 
     rows: tuple[Change, ...] = ()
+    where: str = ""
+    cost: str = ""
 
     def __bool__(self) -> bool:
         return any(self.rows)
 
     def __add__(self, other: "Changes") -> "Changes":
-        return Changes(self.rows + other.rows)
+        return Changes(self.rows + other.rows, self.where or other.where, self.cost or other.cost)
 
     @property
     def done(self) -> "Changes":
         """The same rows, told as done."""
-        return Changes(tuple(replace(row, word=_DONE[row.word]) for row in self.rows))
+        return replace(self, rows=tuple(replace(row, word=_DONE[row.word]) for row in self.rows))
+
+    @property
+    def summary(self) -> str:
+        """One line: how many would be created, changed and destroyed, or were."""
+        number = Counter(row.word for row in self.rows)
+        planned = bool(number.keys() & _DONE.keys())
+        if not self:
+            return "Plan: nothing to change" if planned or not self.rows else "Done: nothing was to be changed"
+        kinds = ("create", "change", "destroy")
+        counts = [f"{number[kind]} to {kind}" if planned else f"{number[_DONE[kind]]} {_DONE[kind]}" for kind in kinds]
+        counts += [f"{number['kept']} kept"] if number["kept"] else []
+        return f"{'Plan' if planned else 'Done'}: {', '.join(counts)}"
 
     def __repr__(self) -> str:
-        lines = []
-        for row in self.rows:
-            lines.append(f"{row.mark} {row.title}: {row.word}")
-            lines += [f"    {detail}" for detail in row.details]
-        return "\n".join(lines) or "nothing to change"
+        if not self.rows:
+            return "nothing to change"
+        ends = (self.summary, f"All of it: {self.cost}" if self.cost else "") if len(self.rows) > 1 else ()
+        return "\n".join(line for line in (self.where, *map(str, self.rows), *ends) if line)
 
     def _repr_html_(self) -> str:
-        body = "".join(
-            f"<tr>{_mark(f'{row.mark} {row.word}', 'inherit')}{_cell(row.title, *row.details)}</tr>"
-            for row in self.rows
-        )
-        return _table("", ("change", "thing"), body)
+        columns = ["change", "thing"]
+        more = [name for name in ("notebook", "cost") if any(getattr(row, name) for row in self.rows)]
+        with_fields = any(row.fields or row.details for row in self.rows)
+        columns += ["field", "now", "wanted"] if with_fields else []
+        columns += [{"notebook": "notebook", "cost": "a month"}[name] for name in more]
+        body = "".join(_change(row, more, with_fields) for row in self.rows)
+        ends = [f"<b>{escape(self.summary)}</b>", *([f"All of it: {escape(self.cost)}"] if self.cost else [])]
+        return f"{_table(self.where, tuple(columns), body)}<p>{'<br>'.join(ends)}</p>"
+
+
+def _change(row: Change, more: list[str], with_fields: bool) -> str:
+    """A row for each field that changes; what would be made has its fields folded."""
+    fields = row.fields if row.mark == "~" else ()
+    span = max(1, len(fields))
+    cells = _mark(f"{row.mark} {row.word}", _COLORS.get(row.mark, "inherit"), span) + _cell(row.title, span=span)
+    aside = "".join(
+        _notebook(row.notebook, span) if name == "notebook" else _cell(row.cost, span=span) for name in more
+    )
+    if not with_fields:
+        return f"<tr>{cells}{aside}</tr>"
+    if not fields:
+        return f"<tr>{cells}{_folded(row)}{aside}</tr>"
+    first, *rest = ("".join(_cell(text) for text in (f.name, f.now, f.wanted)) for f in fields)
+    return f"<tr>{cells}{first}{aside}</tr>" + "".join(f"<tr>{each}</tr>" for each in rest)
+
+
+def _folded(row: Change) -> str:
+    if not row.fields:
+        return _cell(*row.details, columns=3)
+    named = "".join(f"<tr>{_cell(f.name)}{_cell(f.now)}{_cell(f.wanted)}</tr>" for f in row.fields)
+    number = f"{len(row.fields)} field{'s' * (len(row.fields) > 1)}"
+    table = _table("", ("field", "now", "wanted"), named)
+    return f'<td colspan="3" style="{_LEFT}"><details><summary>{number}</summary>{table}</details></td>'
+
+
+def _notebook(name: str, span: int) -> str:
+    link = f'<a href="{escape(name)}.ipynb">{escape(name[:2])}</a>' if name else ""
+    return f'<td{_span(span)} style="{_LEFT}">{link}</td>'
 
 
 def destroyed(title: str, existed: bool) -> Changes:
@@ -188,13 +263,26 @@ _MARKS = {
 }
 
 
-def _mark(word: str, color: str) -> str:
-    return f'<td style="text-align:left;vertical-align:top;white-space:nowrap;color:{color}">{escape(word)}</td>'
+_COLORS = {
+    "+": "#2e7d32;color:var(--jp-success-color1)",
+    "~": "#a15c00;color:var(--jp-warn-color1)",
+    "-": "#c62828;color:var(--jp-error-color1)",
+}
+_LEFT = "text-align:left;vertical-align:top"
 
 
-def _cell(*lines: str, width: int = 0) -> str:
-    style = "text-align:left;vertical-align:top" + (f";min-width:{width}em" if width else "")
-    return f'<td style="{style}">{"<br>".join(_breakable(line) for line in lines)}</td>'
+def _mark(word: str, color: str, span: int = 1) -> str:
+    return f'<td{_span(span)} style="{_LEFT};white-space:nowrap;color:{color}">{escape(word)}</td>'
+
+
+def _cell(*lines: str, width: int = 0, span: int = 1, columns: int = 1) -> str:
+    style = _LEFT + (f";min-width:{width}em" if width else "")
+    across = f' colspan="{columns}"' if columns > 1 else ""
+    return f'<td{_span(span)}{across} style="{style}">{"<br>".join(_breakable(line) for line in lines)}</td>'
+
+
+def _span(rows: int) -> str:
+    return f' rowspan="{rows}"' if rows > 1 else ""
 
 
 def _breakable(text: str) -> str:
@@ -209,10 +297,16 @@ def _table(caption: str, columns: tuple[str, ...], rows: str) -> str:
 
 
 def words(value: Any) -> str:
-    """A value as a short text: texts as they are, everything else as JSON."""
+    """A value as a short text: texts as they are, a secret as "(sensitive)", everything else as JSON."""
     if value is None:
         return "absent"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    if isinstance(value, str | Secret):
+        return _plain(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    return "(sensitive)" if isinstance(value, Secret) else str(value)
 
 
 def compare(title: str, wanted: dict[str, Any], found: dict[str, Any] | None) -> Report:
@@ -222,7 +316,8 @@ def compare(title: str, wanted: dict[str, Any], found: dict[str, Any] | None) ->
     added to a thing that is wholly ours, and shall be absent.
     """
     if found is None:
-        return Report(title, (Check("exists", False, "present", "absent"),), absent=True)
+        fields = tuple(Field(name, "absent", words(value)) for name, _, value in _leaves(wanted))
+        return Report(title, (Check("exists", False, "present", "absent"),), absent=True, wanted=fields)
     checks = tuple(
         Check(name, value == (seen := _at(found, path)), words(value), words(seen))
         for name, path, value in (*_leaves(wanted), *_added(found))

@@ -10,6 +10,7 @@ from .session import AWS
 
 START_TIMEOUT = 600  # seconds; on a new node most of it is the start of the node and the pull of the image
 STOP_TIMEOUT = 300  # seconds, beside the balancer's deregistration delay
+_EVENTS = 3  # the newest
 _NO_CLUSTER = {"ClusterNotFoundException"}
 _AT_ONCE = 100  # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html
 # Stopped tasks after which waiting is given up: the least at which ECS's circuit breaker gives up too,
@@ -160,8 +161,9 @@ def _progress(aws: AWS, p: Params, service: dict) -> str:
         words += f", {service['pendingCount']} pending"
     if service.get("loadBalancers"):
         words += f"; {target_health.words(p, target_health.health(aws, p))}"
-    events = service.get("events", [])
-    return f"{words}; {max(events, key=lambda event: event['createdAt'])['message']}" if events else words
+    events = sorted(service.get("events", []), key=lambda event: event["createdAt"], reverse=True)
+    said = [event["message"] for event in events[:_EVENTS]]
+    return wait.Seen.of(f"{words}; {said[0]}", said[1:]) if said else words
 
 
 def _diagnosis(aws: AWS, p: Params, service: dict, failures: list[dict], said: list[str]) -> str:

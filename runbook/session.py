@@ -160,6 +160,11 @@ class AWS:
     def region(self) -> str:
         return self._session.region_name
 
+    @property
+    def profile(self) -> str:
+        """The profile that was named for the credentials; empty for the default one."""
+        return "" if self._session.profile_name == "default" else self._session.profile_name
+
     @cached_property
     def account(self) -> str:
         """The account's 12 digits, as AWS tells them for the credentials in use."""

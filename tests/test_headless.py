@@ -78,7 +78,7 @@ def test_below_a_failed_cell_the_doctor_names_the_cause(notebook):
     assert "(failure 5)" in results[0].diagnosis and "503 for all that is asked" in results[0].diagnosis
     assert results[0].diagnosis in (folder / "report.md").read_text()
     (failed,) = (cell for cell in nbformat.read(folder / "00_one.ipynb", 4).cells[-1:])
-    assert [output.output_type for output in failed.outputs] == ["error", "display_data"]
+    assert [output.output_type for output in failed.outputs] == ["display_data", "error", "display_data"]
 
 
 def test_wrong_params_need_no_doctor(notebook):
