@@ -43,7 +43,7 @@ def params_file(tmp_path, text):
 
 def test_every_command_has_help(runbook):
     assert "cloud" in runbook("--help").stdout
-    for command in ("cloud", "run", "plan", "verify", "destroy", "rotate", "password", "policy", "params"):
+    for command in ("cloud", "run", "plan", "verify", "status", "destroy", "rotate", "password", "policy", "params"):
         done = runbook(command, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
