@@ -45,8 +45,8 @@ def params_file(tmp_path, text):
 
 def test_every_command_has_help(runbook):
     assert "cloud" in runbook("--help").stdout
-    commands = ("cloud", "run", "plan", "verify", "destroy", "report", "rotate", "password", "policy", "params")
-    for command in (*commands, "new", "completion"):
+    commands = ("cloud", "run", "plan", "verify", "status", "doctor", "lint", "audit", "destroy", "report", "rotate")
+    for command in (*commands, "password", "policy", "params", "new", "completion"):
         done = runbook(command, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
