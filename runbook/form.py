@@ -91,7 +91,7 @@ class Form:
             self._result.value, self._preview.value = _wrong(str(error)), ""
             return
         self.params = chosen
-        self._result.value, self._preview.value = _next(p, chosen), _pre(repr(p))
+        self._result.value, self._preview.value = _next(p, chosen), _pre(repr(p), folded=True)
 
     def _answers(self) -> dict[str, str]:
         return new.answers(self._file.value, {key: field.value for key, field in self._fields.items()})
@@ -159,10 +159,9 @@ def _wrong(why: str) -> str:
     return f'<span role="alert" style="{_ERROR}">✘ {escape(why)}</span>'
 
 
-def _pre(text: str) -> str:
-    return (
-        f'<details open><summary>what stands in it</summary><pre style="line-height:1.3">{escape(text)}</pre></details>'
-    )
+def _pre(text: str, *, folded: bool = False) -> str:
+    shown = f'<summary>what stands in it</summary><pre style="line-height:1.3">{escape(text)}</pre>'
+    return f"<details{'' if folded else ' open'}>{shown}</details>"
 
 
 _ERROR = "color:var(--jp-error-color1, #c62828)"
