@@ -18,6 +18,7 @@ lab: $(VENV)/.ready ## open JupyterLab on notebook 00
 		notebooks/00_start_here.ipynb
 
 test: $(VENV)/.ready lint ## all the tests
+	@command -v chromium >/dev/null || ./setup.sh chromium || echo "make: no Chromium, so the browser tests are skipped"
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 reliability: $(VENV)/.ready ## the long tests, whose figures docs/reliability.md has; hours

@@ -1,6 +1,7 @@
 """The command line, `python -m runbook …`: what each command does."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -220,6 +221,24 @@ def _doctor(options: argparse.Namespace) -> int:
     return _show(options, 0 if diagnosis else EXIT_FAILED, diagnosis)
 
 
+def _status(options: argparse.Namespace) -> int:
+    from . import status
+    from .session import connect
+
+    p = load(options.params)
+    aws = connect(p, read_only=True)
+    if options.watch:
+        show = _print_line if options.json else status.Screen().show
+        return 0 if status.watched(aws, p, show=show) else EXIT_FAILED
+    found = status.status(aws, p)
+    print(found.json() if options.json else found.text())
+    return 0 if found else EXIT_FAILED
+
+
+def _print_line(found) -> None:
+    print(json.dumps(found.json(), ensure_ascii=False), flush=True)
+
+
 def _audit(options: argparse.Namespace) -> int:
     from .audit import audit, named
     from .session import connect_to
@@ -311,6 +330,7 @@ _DO = {
     "verify": _verify,
     "lint": _lint,
     "doctor": _doctor,
+    "status": _status,
     "audit": _audit,
     "destroy": _destroy,
     "rotate": _rotate,

@@ -67,6 +67,9 @@ def parser(prog: str) -> argparse.ArgumentParser:
     lint.add_argument("--region", help="of a task definition that is no ARN")
     doctor = command("doctor", "what is wrong, why, and what to do; reads only; exit status 1 if anything")
     with_params(doctor)
+    status = with_params(command("status", "what serves now, at a glance; exit status 1 if nothing does"))
+    status.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
+    status.add_argument("--json", action="store_true", help="as JSON; with --watch a line a look")
     audit = command("audit", "findings on a deployment that this runbook did not make; reads only")
     audit.add_argument(
         "--service", required=True, metavar="ARN", help="of the ECS service; or its name, with --cluster"

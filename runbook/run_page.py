@@ -6,7 +6,7 @@ from typing import Any
 
 from . import costs, picture
 from .params import Params
-from .report import Change, Changes, Check, Report
+from .report import Change, Changes, Check, Field, Report
 
 ACCEPTANCE = "06_test_your_setup"
 # JupyterLab's names of colours, so that what notebooks show looks the same here.
@@ -113,4 +113,9 @@ def _report(told: dict[str, Any]) -> str:
 
 
 def _changes(rows: list[dict[str, Any]]) -> str:
-    return Changes(tuple(Change(**row | {"details": tuple(row["details"])}) for row in rows))._repr_html_()
+    told = ({**row, "details": tuple(row["details"]), "fields": tuple(map(_field, row["fields"]))} for row in rows)
+    return Changes(tuple(Change(**row) for row in told))._repr_html_()
+
+
+def _field(told: dict[str, str]) -> Field:
+    return Field(**told)

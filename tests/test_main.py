@@ -45,8 +45,8 @@ def params_file(tmp_path, text):
 
 def test_every_command_has_help(runbook):
     assert "cloud" in runbook("--help").stdout
-    commands = ("cloud", "run", "plan", "verify", "destroy", "report", "rotate", "password", "policy", "params")
-    for command in (*commands, "new", "completion"):
+    commands = ("cloud", "run", "plan", "verify", "status", "doctor", "lint", "audit", "destroy", "report", "rotate")
+    for command in (*commands, "password", "policy", "params", "new", "completion"):
         done = runbook(command, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
@@ -229,7 +229,7 @@ def test_an_interrupted_run_ends_with_4_and_leaves_no_kernel(runbook, tmp_path, 
         pid = int(children.read_text())
         process.send_signal(number)
         said = process.communicate(timeout=30)[1]
-    assert process.returncode == 4
+    assert process.returncode == 4, said
     assert "runbook: interrupted; what was done stays" in said
     assert "Traceback" not in said
     ends = time.monotonic() + 5  # one that was being started at that moment sees for itself that its parent is gone

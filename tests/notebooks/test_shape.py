@@ -22,7 +22,7 @@ def test_every_notebook_keeps_to_its_form(path):
 
 def test_the_notebooks_are_all_there():
     found = [path.stem[:2] for path in NOTEBOOKS]
-    assert found == ["00", "01", "02", "03", "04", "05", "06", "07", "10", "11", "12", "13", "99"]
+    assert found == ["00", "01", "02", "03", "04", "05", "06", "07", "10", "11", "12", "13", "14", "99"]
 
 
 def last(notebook):
