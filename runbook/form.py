@@ -91,7 +91,7 @@ class Form:
             self._result.value, self._preview.value = _wrong(str(error)), ""
             return
         self.params = chosen
-        self._result.value, self._preview.value = _next(p, chosen), _pre(repr(p))
+        self._result.value, self._preview.value = _next(p, chosen), _pre(repr(p), folded=True)
 
     def _answers(self) -> dict[str, str]:
         return new.answers(self._file.value, {key: field.value for key, field in self._fields.items()})
@@ -136,8 +136,8 @@ def _field(question: new.Question) -> widgets.Widget:
     label = _LABELS[question.key]
     if not question.choices:
         return _text(label, "", tooltip=question.words)
-    return widgets.ToggleButtons(
-        options=question.choices, description=label, tooltips=[question.words] * len(question.choices), style=_WORDS
+    return widgets.Dropdown(
+        options=question.choices, description=label, tooltip=question.words, layout=_WIDE, style=_WORDS
     )
 
 
@@ -152,19 +152,17 @@ def _line(params: str | dict[str, Any]) -> str:
 def _next(p: Params, params: str | dict[str, Any]) -> str:
     """Which deployment the cells below go on with, and the line for the other notebooks."""
     line = f"; the first code cell of the other notebooks: <code>{escape(_line(params))}</code>"
-    return f'<p style="{_SUCCESS}">✔ ok: {escape(p.title)}{line}</p><p>Now run the cells below.</p>'
+    return f"<p><b>✔ ok:</b> {escape(p.title)}{line}</p><p>Now run the cells below.</p>"
 
 
 def _wrong(why: str) -> str:
     return f'<span role="alert" style="{_ERROR}">✘ {escape(why)}</span>'
 
 
-def _pre(text: str) -> str:
-    return (
-        f'<details open><summary>what stands in it</summary><pre style="line-height:1.3">{escape(text)}</pre></details>'
-    )
+def _pre(text: str, *, folded: bool = False) -> str:
+    shown = f'<summary>what stands in it</summary><pre style="line-height:1.3">{escape(text)}</pre>'
+    return f"<details{'' if folded else ' open'}>{shown}</details>"
 
 
-_SUCCESS = "color:var(--jp-success-color1, #2e7d32)"
 _ERROR = "color:var(--jp-error-color1, #c62828)"
-_OK = f'<span style="{_SUCCESS}">✔ ok</span>'
+_OK = "<span>✔ ok</span>"

@@ -64,7 +64,7 @@ def answers(file: str, given: dict[str, str]) -> dict[str, str]:
         "domain": domain,
         "zone": zone,
         "region": said.get("region", template.region),
-        "bucket": said.get("bucket") or f"{zone.replace('.', '-')}-{name}".strip("-")[:63].rstrip("-"),
+        "bucket": said.get("bucket") or _bucket(zone, name),
         "certificate": said.get("certificate") or (template.certificate_folder and f"live/{domain}" or "request"),
     }
 
@@ -156,6 +156,11 @@ def _wrong_answer(file: str, said: dict[str, str], question: Question, reply: st
     if not reply:
         return "needed"
     return wrong(file, answers(file, said | {question.key: reply})).get(question.key)
+
+
+def _bucket(zone: str, name: str) -> str:
+    """A name that nobody else is likely to have: bucket names are global."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{zone}-{name}".lower()).strip("-")[:63].rstrip("-")
 
 
 def _template(like: str) -> str:
