@@ -79,4 +79,8 @@ pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-
     echo "setup: pip could not install the Python packages (why is above); run make again when it can" >&2
     exit 1
 }
+# JupyterLab asks whether it may fetch news; it may not, and it need not ask.
+settings="$venv/share/jupyter/lab/settings"
+mkdir -p "$settings"
+echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >"$settings/overrides.json"
 touch "$venv/.ready"

@@ -24,7 +24,7 @@ _RED, _LINE = "var(--jp-error-color1,#c62828)", "var(--jp-border-color1,#9e9e9e)
 
 @dataclass(frozen=True)
 class Box:
-    """An error in words. `notebooks` are the files that mend it; `trace` is folded, and never has a variable's value."""
+    """An error in words. `notebooks` are the files that mend it; `trace` is folded, without a variable's value."""
 
     kind: str
     tried: str

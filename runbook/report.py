@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import VerificationFailed
 from .failures import FAILURES
+from .recorded import Recorded
 from .secret import Secret
 
 
@@ -74,7 +75,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Recorded):
     """Wanted against found. True when every check is ok; `.require()` returns it or raises VerificationFailed."""
 
     title: str
@@ -166,7 +167,7 @@ _DONE = {"create": "created", "change": "changed", "destroy": "destroyed", "noth
 
 
 @dataclass(frozen=True)
-class Changes:
+class Changes(Recorded):
     """What would be done (a plan), or what was done. False when it is nothing. `+` adds two.
 
     `where` says of which deployment, `cost` what all of it costs a month; each may be left out.
