@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import PurePath
 
-from . import paths
+from . import colors, paths
 from .errors import AwsError, ParamsError, RunbookError, TimedOut, VerificationFailed
 
 _AGAIN = "mend what was seen, then run this notebook again from the top: what is done already stays as it is"
@@ -46,7 +46,7 @@ class Box:
         table = "".join(f'<tr><th scope="row" {cell}>{name}</th><td {cell}>{text}</td></tr>' for name, text in rows)
         return (
             f'<div role="alert" style="border:1px solid {_LINE};border-left:4px solid {_RED};padding:4px 12px">'
-            f'<p style="margin:4px 0"><b style="color:{_RED}">✘ failed</b>: {escape(self.kind)}</p>'
+            f'<p style="margin:4px 0"><b style="color:{colors.RED}">✘ failed</b>: {escape(self.kind)}</p>'
             f'<table style="margin-left:0"><tbody>{table}</tbody></table>'
             f"<details><summary>traceback</summary><pre>{escape(self.trace)}</pre></details></div>"
         )

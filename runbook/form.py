@@ -5,7 +5,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from . import new
+from . import colors, new
 from .errors import ParamsError
 from .params import Params
 from .params_file import load, names
@@ -164,5 +164,5 @@ def _pre(text: str, *, folded: bool = False) -> str:
     return f"<details{'' if folded else ' open'}>{shown}</details>"
 
 
-_ERROR = "color:var(--jp-error-color1, #c62828)"
+_ERROR = f"color:{colors.RED}"
 _OK = "<span>✔ ok</span>"

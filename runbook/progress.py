@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-from . import steps
+from . import colors, steps
 from .params import Params
 from .report import Report
 from .session import AWS
@@ -21,9 +21,9 @@ _NOTEBOOKS = {
 _TEST, _LAST = "06_test_your_setup", "07_summary"
 _MARKS = {"done": "✔", "next": "▶", "changed": "~", "absent": "○", "ready": "▷"}
 _COLORS = {
-    "done": "var(--jp-success-color1,#2e7d32)",
+    "done": colors.GREEN,
     "next": "var(--jp-brand-color1,#1565c0)",
-    "changed": "var(--jp-warn-color1,#a15c00)",
+    "changed": colors.AMBER,
 }
 _INK, _LINE = "var(--jp-ui-font-color1,#212121)", "var(--jp-border-color1,#9e9e9e)"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
+from . import colors
 from .errors import VerificationFailed
 from .failures import FAILURES
 from .recorded import Recorded
@@ -257,18 +258,8 @@ def kept(title: str, why: str) -> Changes:
     return Changes((Change(title, "!", "kept", (why,)),))
 
 
-# The theme's colour, and one that stays where JupyterLab takes `var(…)` out: in notebooks that it does not trust.
-_MARKS = {
-    True: ("✔ ok", "#2e7d32;color:var(--jp-success-color1)"),
-    False: ("✘ differs", "#c62828;color:var(--jp-error-color1)"),
-}
-
-
-_COLORS = {
-    "+": "#2e7d32;color:var(--jp-success-color1)",
-    "~": "#a15c00;color:var(--jp-warn-color1)",
-    "-": "#c62828;color:var(--jp-error-color1)",
-}
+_MARKS = {True: ("✔ ok", colors.GREEN), False: ("✘ differs", colors.RED)}
+_COLORS = {"+": colors.GREEN, "~": colors.AMBER, "-": colors.RED}
 _LEFT = "text-align:left;vertical-align:top"
 
 

@@ -10,7 +10,7 @@ from html import escape
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
-from . import status_reads
+from . import colors, status_reads
 from .errors import AwsError, Expired, NotOurs, RunbookError, StepFailed, VerificationFailed
 from .params import Params
 from .report import Document, Report
@@ -224,11 +224,7 @@ class Status:
         return self._told("users", lambda names: ", ".join(names) or "none")
 
 
-# The theme's colour, and one that stays where JupyterLab takes `var(…)` out: in notebooks that it does not trust.
-_MARKS = {
-    True: ("✔", "#2e7d32;color:var(--jp-success-color1)"),
-    False: ("✘", "#c62828;color:var(--jp-error-color1)"),
-}
+_MARKS = {True: ("✔", colors.GREEN), False: ("✘", colors.RED)}
 
 
 def status(aws: AWS, p: Params) -> Status:

@@ -15,9 +15,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
-from playwright.sync_api import Page, Route, TimeoutError, sync_playwright
+from playwright.sync_api import Page, Route, TimeoutError, expect, sync_playwright
 
 from runbook import paths
+
+__all__ = ["CHROMIUM", "Lab", "copied", "expect", "opened", "running"]
 
 CHROMIUM = shutil.which("chromium")
 START_SECONDS = 60

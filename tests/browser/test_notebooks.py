@@ -114,3 +114,32 @@ def test_a_broken_step_is_told_in_a_box(walked):
 
 def test_nothing_is_asked_of_other_computers(lab, walked):
     assert lab.refused == []
+
+
+@pytest.fixture
+def named():
+    """A name for a params file that is not there, and is not there afterwards."""
+    file = paths.PARAMS / "browser-test.yml"
+    assert not file.exists()
+    yield file
+    file.unlink(missing_ok=True)
+
+
+def test_the_form_writes_a_params_file(lab, named, pictures):
+    lab.open(NOTEBOOKS[0].name)
+    lab.run_all()
+    page = lab.page
+    page.get_by_label("params file").select_option("a new one")
+    write = page.get_by_role("button", name="Write the file")
+    page.get_by_label("file name").fill(named.stem)
+    page.get_by_label("address").fill("no address")
+    page.locator(".widget-html [role=alert]").first.wait_for()
+    lab_page.expect(write).to_be_disabled()
+    page.get_by_label("address").fill("registry.example.com")
+    lab_page.expect(write).to_be_enabled()
+    page.locator(".jp-OutputArea:has(.widget-vbox)").first.screenshot(path=pictures / "form.png")
+    write.click()
+    page.get_by_text(f'params = "{named.stem}"').wait_for()
+    lab.close()
+    assert load(named.stem).domain == "registry.example.com"
+    assert load(named.stem).cloud == "embedded"
