@@ -24,7 +24,7 @@ _RED, _LINE = "var(--jp-error-color1,#c62828)", "var(--jp-border-color1,#9e9e9e)
 
 @dataclass(frozen=True)
 class Box:
-    """An error in words. `notebooks` are the files that mend it; `trace` is folded, and never has a variable's value."""
+    """An error in words. `notebooks` are those that mend it; `trace` is folded and has the value of no variable."""
 
     kind: str
     tried: str
@@ -69,9 +69,11 @@ def _split(error: BaseException, text: str) -> tuple[str, tuple[str, ...], str]:
     default = next(to_do for kind, to_do in _TO_DO.items() if isinstance(error, kind))
     if isinstance(error, VerificationFailed):
         wrong = tuple(str(check) for check in error.report.checks if not check.ok)
-        return f"to see that this is as wanted: {error.report.title}", wrong, default
+        first = ", ".join(dict.fromkeys(_NOTEBOOK.findall(text)))
+        to_do = f"run notebook {first} first, then this one again from the top" if first else default
+        return f"to see that this is as wanted: {error.report.title}", wrong, to_do
     what, colon, rest = text.partition(": ")
-    if not colon:
+    if not colon or "; " in what:
         what, rest = "", text
     seen, semicolon, to_do = rest.rpartition("; ")
     if not semicolon or isinstance(error, TimedOut | ParamsError):

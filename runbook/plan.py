@@ -111,7 +111,7 @@ def things(notebook: str) -> tuple[str, ...]:
 def inventory(aws: AWS, p: Params) -> Report:
     """One line a thing of the deployment: ok, differs or absent."""
     verified = verify(aws, p, show=True)
-    report = Before(p.title, strip=progress.told(aws, p, verified, here="07"))
+    report = Before(p.title, strip=progress.told(aws, p, verified))
     for found in verified:
         report = report.check(found.title, bool(found), "ok", _state(found))
     return report
