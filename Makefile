@@ -13,11 +13,12 @@ down: ## stop the embedded cloud; its account and images are gone then
 	@if [ -x $(VENV)/bin/python ]; then $(RUNBOOK) cloud down; fi
 
 lab: $(VENV)/.ready ## open JupyterLab on notebook 00
-	@$(VENV)/bin/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+	@JUPYTER_PREFER_ENV_PATH=1 $(VENV)/bin/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
 		notebooks/00_start_here.ipynb
 
 test: $(VENV)/.ready lint ## all the tests
+	@command -v chromium >/dev/null || ./setup.sh chromium || echo "make: no Chromium, so the browser tests are skipped"
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 reliability: $(VENV)/.ready ## the long tests, whose figures docs/reliability.md has; hours
@@ -32,8 +33,9 @@ scan: $(VENV)/.ready .scan/checkov/.ready .scan/parliament/.ready .scan/prowler/
 	@.scan/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
 
-lint: $(VENV)/.ready
+lint: $(VENV)/.ready ## ruff, and whether the notebooks keep to their form
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/python tests/notebooks/shape.py notebooks/*.ipynb
 
 notebooks: $(VENV)/.ready ## execute the notebooks on a fresh embedded cloud and keep their outputs
 	@$(VENV)/bin/python tests/refresh_notebooks.py

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the runbook needs: programs from Debian where they are missing, Python packages into .venv.
 # Usage: setup.sh VENV    (PYTHON names the interpreter, python3 unless set)
+#        setup.sh chromium    the browser, which only the tests need
 set -eu
 cd "$(dirname "$0")"
 venv=${1:-.venv}
@@ -17,8 +18,31 @@ right_version() {
     }
 }
 
+install_missing() {
+    command -v apt-get >/dev/null 2>&1 || by_hand "no apt-get here"
+    sudo=""
+    if [ "$(id -u)" -ne 0 ]; then
+        sudo=sudo
+        command -v sudo >/dev/null 2>&1 || by_hand "not root, and no sudo here"
+        echo "setup: installing with sudo from Debian:$missing"
+    else
+        echo "setup: installing from Debian:$missing"
+    fi
+    # shellcheck disable=SC2086
+    { $sudo apt-get update -qq &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    } || by_hand "apt-get could not install them (why is above)"
+}
+
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
+
+if [ "${1:-}" = chromium ]; then
+    need chromium chromium
+    [ -z "$missing" ] || install_missing
+    exit
+fi
+
 need docker-registry docker-registry
 need haproxy haproxy
 need bwrap bubblewrap
@@ -33,19 +57,7 @@ else
 fi
 
 if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null 2>&1 || by_hand "no apt-get here"
-    sudo=""
-    if [ "$(id -u)" -ne 0 ]; then
-        sudo=sudo
-        command -v sudo >/dev/null 2>&1 || by_hand "not root, and no sudo here"
-        echo "setup: installing with sudo from Debian:$missing"
-    else
-        echo "setup: installing from Debian:$missing"
-    fi
-    # shellcheck disable=SC2086
-    { $sudo apt-get update -qq &&
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    } || by_hand "apt-get could not install them (why is above)"
+    install_missing
     # Debian starts the services of these packages; only the programs are wanted, on addresses of our own.
     if [ -d /run/systemd/system ]; then
         for service in docker-registry haproxy redis-server; do
@@ -67,4 +79,8 @@ pip_install() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-
     echo "setup: pip could not install the Python packages (why is above); run make again when it can" >&2
     exit 1
 }
+# JupyterLab asks whether it may fetch news; it may not, and it need not ask.
+settings="$venv/share/jupyter/lab/settings"
+mkdir -p "$settings"
+echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' >"$settings/overrides.json"
 touch "$venv/.ready"

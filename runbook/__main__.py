@@ -1,29 +1,31 @@
-"""The command line: `python -m runbook …`. Exit status: 0 done, 1 failed, 2 usage or params, 3 changes pending
-(plan), 4 interrupted, 5 timed out."""
+"""The command line, `python -m runbook …`: what each command does."""
 
 import argparse
+import json
 import os
 import signal
 import sys
+from pathlib import Path
 
+from . import as_json, completion, new
 from .errors import EXIT_CHANGES, EXIT_FAILED, EXIT_INTERRUPTED, ParamsError, RunbookError
-from .params import Params
+from .options import parser
 from .params_file import load
+from .report import Document, Report
 from .secret import Login, from_environment, from_prompt
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser(_prog()).parse_args(arguments)
     try:
-        status = options.do(options) or 0
+        status = _DO[options.command](options)
         sys.stdout.flush()
         return status
     except RunbookError as error:
-        print(f"runbook: {error}", file=sys.stderr)
-        return error.exit_status
+        return _ended(options, str(error), error.exit_status)
     except KeyboardInterrupt:
-        print("runbook: interrupted; what was done stays, the same command completes it", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        why = "interrupted; what was done stays, the same command completes it"
+        return _ended(options, why, EXIT_INTERRUPTED)
     except BrokenPipeError:
         # Python flushes once more at its end: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -31,69 +33,39 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m runbook", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
+def script() -> int:
+    """`runbook …` and `python -m runbook …`."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled pipeline ends as with Ctrl-C
+    return main()
 
-    def command(name: str, do, what: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=what, description=what)
-        added.set_defaults(do=do)
-        return added
 
-    def with_params(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        added.add_argument("params", help="a params file, or its name in params/ (blog)")
-        return added
+def _prog() -> str:
+    return "runbook" if Path(sys.argv[0]).name == "runbook" else "python -m runbook"
 
-    cloud = command("cloud", _cloud, "the embedded cloud on this computer: up, down or status")
-    cloud.add_argument("action", choices=("up", "down", "status", "break", "mend"))
-    cloud.add_argument("params", nargs="?", help="with up: put in it what a person brings for these params, too")
-    row = "with break: the failure (1 to 33) to bring about, for a try; mend takes back what no notebook mends"
-    cloud.add_argument("row", nargs="?", type=int, help=row)
-    with_params(command("run", _run, "run the notebooks 00 to 07 headless, and say where the registry is"))
-    with_params(command("plan", _plan, "what the notebooks would change; exit status 3 if anything"))
-    verify = command("verify", _verify, "every thing as wanted, and the registry as its clients see it")
-    verify.add_argument("params", nargs="?", help="a params file, or its name in params/ (blog)")
-    verify.add_argument("--url", help="instead of params: any registry, as its clients see it; https://HOST[:PORT]")
-    verify.add_argument("--user", action="append", default=[], help="with --url: a user; several are tried in turn")
-    verify.add_argument(
-        "--password", action="append", default=[], metavar="SOURCE", help="of that user: prompt (default) or env:NAME"
-    )
-    verify.add_argument("--ca", metavar="FILE", help="with --url: PEM file of the authority that its certificate is of")
-    verify.add_argument(
-        "--slow",
-        nargs="?",
-        const=0.0,
-        type=_seconds,
-        metavar="SECONDS",
-        help="let one upload take so long; without a number, longer than the balancer's idle timeout",
-    )
-    lint = command("lint", _lint, "what a registry will really do with these files; exit status 1 on an error")
-    lint.add_argument("files", nargs="+", metavar="FILE", help="config.yml, task definition (JSON) or .env; or an ARN")
-    lint.add_argument("--version", metavar="X.Y.Z", help="of the registry, where no file tells it")
-    lint.add_argument("--replicas", type=int, default=1, metavar="N", help="how many registries run with these files")
-    lint.add_argument("--cloud", choices=("aws", "embedded"), default="aws", help="of a task definition by its name")
-    lint.add_argument("--region", help="of a task definition that is no ARN")
-    with_params(command("doctor", _doctor, "what is wrong, why, and what to do; reads only; exit status 1 if anything"))
-    audit = command("audit", _audit, "findings on a deployment that this runbook did not make; reads only")
-    audit.add_argument(
-        "--service", required=True, metavar="ARN", help="of the ECS service; or its name, with --cluster"
-    )
-    audit.add_argument("--cluster", help="name of its cluster")
-    audit.add_argument("--cloud", choices=("aws", "embedded"), default="aws")
-    audit.add_argument("--region", help="of the service, where the ARN does not tell it")
-    destroy = with_params(command("destroy", _destroy, "take the deployment away; absent things are fine"))
-    destroy.add_argument("--confirm", metavar="NAME", help="the deployment's name; needed outside the embedded cloud")
-    destroy.add_argument("--images", action="store_true", help="delete the bucket with the images in it, too")
-    rotate = with_params(command("rotate", _rotate, "the ages of secrets and certificate (exit status 3: one is due)"))
-    rotate.add_argument(
-        "things", nargs="*", metavar="thing", help="make anew: key, http-secret, passwords, certificate"
-    )
-    rotate.add_argument("--since", metavar="TIME", help="what was made before it (now); the same completes a rotation")
-    password = with_params(command("password", _password, "print one user's password, for a pipe into docker login"))
-    password.add_argument("user")
-    with_params(command("policy", _policy, "the IAM policies that a login needs for these params, and no more"))
-    command("params", _describe, "every key of a params file, its type, default and meaning")
-    return parser
+
+def _ended(options: argparse.Namespace, why: str, status: int) -> int:
+    if _in_json(options):
+        print(as_json.document(options.command, _about(options), status, error=why))
+    print(f"runbook: {why}", file=sys.stderr)
+    return status
+
+
+def _in_json(options: argparse.Namespace) -> bool:
+    return getattr(options, "document", False)
+
+
+def _about(options: argparse.Namespace) -> str:
+    asked = (getattr(options, key, None) for key in ("params", "url", "files", "service"))
+    return next((" ".join(each) if isinstance(each, list) else each for each in asked if each), "the embedded cloud")
+
+
+def _show(options: argparse.Namespace, status: int, *found) -> int:
+    """Print what was found, one after the other or as one document in JSON."""
+    if _in_json(options):
+        print(as_json.document(options.command, _about(options), status, *found))
+    else:
+        print("\n\n".join(map(repr, found)))
+    return status
 
 
 def _cloud(options: argparse.Namespace) -> int:
@@ -108,9 +80,7 @@ def _cloud(options: argparse.Namespace) -> int:
     elif options.action == "down":
         print("the embedded cloud is down" if local.down() else "the embedded cloud was not running")
     else:
-        from .report import Document
-
-        print(Document(local.status()))
+        return _show(options, 0, Document(local.status()))
     return 0
 
 
@@ -128,22 +98,43 @@ def _break(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import clients, headless, lease, plan, preflight
+    from . import clients, github, headless, lease, plan, preflight, run_log
 
     p = load(options.params)
+    chosen = headless.notebooks(start=options.start, only=options.only)
     aws = plan.start(p)
     preflight.preflight(aws, p, headless=True).require()
-    note = plan.emulated(p)
+    log = (run_log.JsonLines if options.json else run_log.Lines)(sys.stdout)
     with lease.hold(aws, p) as held:
-        folder, results = headless.run(p, note=note, held=held)
-    print(f"\nreport    {folder}/report.md")
-    if note:
-        print(f"emulated  {note}")
-    if not all(result.ok for result in results):
-        print(results[-1].diagnosis, file=sys.stderr)
-        print("The run stopped. Mend what the last line says, then run the same command again.", file=sys.stderr)
-        return EXIT_FAILED
-    print(clients.instructions(aws, p, params=options.params))
+        run = headless.run(p, log, chosen=chosen, note=plan.emulated(p), held=held)
+    github.tell(run)
+    if options.json:
+        log.event("report", result=run.verdict, seconds=run.seconds, report=str(run.folder / "report.json"))
+        return run.exit_status
+    print(f"\nreport    {run.folder}/report.html")
+    if run.note:
+        print(f"emulated  {run.note}")
+    if run.verdict == "ok":
+        if not options.only:
+            print(clients.instructions(aws, p, params=options.params))
+    elif run.verdict == "interrupted":
+        raise KeyboardInterrupt
+    else:
+        print(run.results[-1].diagnosis, file=sys.stderr)
+        again = f"run the same command again (from there: --from {run.results[-1].notebook[:2]})"
+        print(f"The run stopped. Mend what the last line says, then {again}.", file=sys.stderr)
+    return run.exit_status
+
+
+def _report(options: argparse.Namespace) -> int:
+    from . import run_comparison
+
+    if not options.runs:
+        print("\n".join(run_comparison.names()) or "no run has a report yet")
+        return 0
+    if len(options.runs) != 2:
+        raise ParamsError("report: two runs to compare, or none to name them all")
+    print(run_comparison.compare(*map(run_comparison.read, options.runs)))
     return 0
 
 
@@ -155,17 +146,16 @@ def _plan(options: argparse.Namespace) -> int:
     aws = connect(p, read_only=True)
     verified = plan.verify(aws, p)
     found = verified.changes
-    print(found if found else f"{p.title}: nothing to change")
+    status = EXIT_CHANGES if found else 0
+    if not options.document:
+        print(found if found else f"{p.title}: nothing to change")
+    needs = Report("before the first change")
     if p.cloud == "aws":  # to the embedded cloud a run brings what it needs
-        (preflight.brought(aws, p) + preflight.names(verified)).require()
-    return EXIT_CHANGES if found else 0
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError("1 to 3600 seconds")
-    return seconds
+        needs = preflight.brought(aws, p) + preflight.names(verified)
+    if options.document:
+        return _show(options, status, found) if needs else _show(options, EXIT_FAILED, found, needs)
+    needs.require()
+    return status
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -183,10 +173,9 @@ def _verify(options: argparse.Namespace) -> int:
     planned = plan.verify(aws, p)
     found = registry.verify_registry(aws, p, logins=htpasswd.logins(aws, p), slow=options.slow)
     reports = plan.Reports((*planned, found))
-    print(reports)
-    if not reports:
-        print(f"\n{doctor.diagnose(aws, p)!r}")
-    return 0 if reports else EXIT_FAILED
+    if reports:
+        return _show(options, 0, reports)
+    return _show(options, EXIT_FAILED, reports, doctor.diagnose(aws, p))
 
 
 def _verify_url(options: argparse.Namespace) -> int:
@@ -194,8 +183,7 @@ def _verify_url(options: argparse.Namespace) -> int:
 
     known = address.of_url(options.url, ca=options.ca)
     report = registry.accept(known, logins=_logins(options), slow=options.slow)
-    print(report)
-    return 0 if report else EXIT_FAILED
+    return _show(options, 0 if report else EXIT_FAILED, report)
 
 
 def _logins(options: argparse.Namespace) -> list[Login]:
@@ -221,8 +209,7 @@ def _lint(options: argparse.Namespace) -> int:
     version = read_version_option(options.version)
     texts = read(options.files, cloud=options.cloud, region=options.region)
     findings = lint(texts, version, replicas=options.replicas)
-    print(findings)
-    return EXIT_FAILED if any(each.severity == "error" for each in findings) else 0
+    return _show(options, EXIT_FAILED if any(each.severity == "error" for each in findings) else 0, findings)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -231,8 +218,25 @@ def _doctor(options: argparse.Namespace) -> int:
 
     p = load(options.params)
     diagnosis = doctor.diagnose(connect(p, read_only=True), p)
-    print(diagnosis)
-    return 0 if diagnosis else EXIT_FAILED
+    return _show(options, 0 if diagnosis else EXIT_FAILED, diagnosis)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from . import status
+    from .session import connect
+
+    p = load(options.params)
+    aws = connect(p, read_only=True)
+    if options.watch:
+        show = _print_line if options.json else status.Screen().show
+        return 0 if status.watched(aws, p, show=show) else EXIT_FAILED
+    found = status.status(aws, p)
+    print(found.json() if options.json else found.text())
+    return 0 if found else EXIT_FAILED
+
+
+def _print_line(found) -> None:
+    print(json.dumps(found.json(), ensure_ascii=False), flush=True)
 
 
 def _audit(options: argparse.Namespace) -> int:
@@ -241,8 +245,7 @@ def _audit(options: argparse.Namespace) -> int:
 
     service, cluster, region = named(options.service, options.cluster, options.region)
     found = audit(connect_to(options.cloud, region, read_only=True, asked="--region"), service, cluster)
-    print(found)
-    return EXIT_FAILED if found else 0
+    return _show(options, EXIT_FAILED if found else 0, found)
 
 
 def _destroy(options: argparse.Namespace) -> int:
@@ -263,8 +266,9 @@ def _rotate(options: argparse.Namespace) -> int:
         raise ParamsError(f"{', '.join(sorted(unknown))}: what can be rotated is {', '.join(rotation.STEPS)}")
     if not options.things:
         report = rotation.verify_ages(connect(p, read_only=True), p)
-        print(report)
-        return 0 if report else EXIT_CHANGES
+        return _show(options, 0 if report else EXIT_CHANGES, report)
+    if options.document:
+        raise ParamsError("rotate: --json goes with the ages, without a thing")
     aws = connect(p)
     since = due.since(aws, p, options.since or due.now(aws))
     print(f"to complete this after an interruption, add: --since {since.moment:%Y-%m-%dT%H:%M:%SZ}", file=sys.stderr)
@@ -294,12 +298,49 @@ def _policy(options: argparse.Namespace) -> int:
 
 
 def _describe(options: argparse.Namespace) -> int:
-    for name, field in Params.model_fields.items():
-        default = "" if field.is_required() else f" (default {field.default})"
-        print(f"{name:16} {field.description}{default}")
+    from . import params_docs
+
+    shown = params_docs.schema if options.schema else params_docs.page if options.page else params_docs.keys
+    print(shown(), end="")
     return 0
 
 
+def _new(options: argparse.Namespace) -> int:
+    given = {question.key: getattr(options, question.key) or "" for question in new.QUESTIONS}
+    new.free(options.file, replace=options.replace)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        answered = new.ask(options.file, given, input, print)
+    else:
+        answered = new.answers(options.file, given)
+    new.write(options.file, answered, replace=options.replace)
+    print(new.next_steps(options.file))
+    return 0
+
+
+def _completion(options: argparse.Namespace) -> int:
+    print(completion.script(parser("runbook"), options.shell))
+    return 0
+
+
+_DO = {
+    "cloud": _cloud,
+    "run": _run,
+    "report": _report,
+    "plan": _plan,
+    "verify": _verify,
+    "lint": _lint,
+    "doctor": _doctor,
+    "status": _status,
+    "audit": _audit,
+    "destroy": _destroy,
+    "rotate": _rotate,
+    "password": _password,
+    "policy": _policy,
+    "params": _describe,
+    "new": _new,
+    "completion": _completion,
+}
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled pipeline ends as with Ctrl-C
-    sys.exit(main())
+    sys.exit(script())

@@ -41,7 +41,7 @@ def find_user(aws: AWS, p: Params) -> Document | None:
     user, stored = aws.iam.find("get_user", _ABSENT, UserName=p.user_name), stored_id(aws, p)
     if user is None:
         return None
-    seen = aws.iam.all("list_user_tags", "Tags", UserName=p.user_name)
+    seen = user["User"].get("Tags", [])
     if {"Key": "runbook:deployment", "Value": p.name} not in seen:
         raise NotOurs(f"IAM user {p.user_name}", p)
     inline = aws.iam.find("get_user_policy", _ABSENT, UserName=p.user_name, PolicyName=INLINE)

@@ -52,7 +52,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         Type=found["Type"],
         Scheme=found["Scheme"],
         Subnets=_SUBNETS if _subnet_ids(found) == set(_subnets(aws, p)) else "other subnets",
-        SecurityGroups=vpc.group_names(aws, found["SecurityGroups"]),
+        SecurityGroups=vpc.group_names(aws, p, found["SecurityGroups"]),
         Attributes={each["Key"]: each["Value"] for each in attributes["Attributes"]},
         Listeners=seen,
         ListenerPorts=sorted(int(port) for port in seen),

@@ -70,7 +70,7 @@ def find_cache(aws: AWS, p: Params) -> Document | None:
         AtRestEncryptionEnabled=found.get("AtRestEncryptionEnabled", False),
         AutoMinorVersionUpgrade=member.get("AutoMinorVersionUpgrade"),
         SnapshotRetentionLimit=found.get("SnapshotRetentionLimit", 0),
-        SecurityGroups=vpc.group_names(aws, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
+        SecurityGroups=vpc.group_names(aws, p, [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])]),
         **cache_groups.attached(groups, member),
         Status=found["Status"],
         Endpoint="there" if elasticache.endpoint(found) else "not there yet",

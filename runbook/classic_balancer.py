@@ -75,7 +75,7 @@ def find_balancer(aws: AWS, p: Params) -> Document | None:
         LoadBalancerName=p.balancer_name,
         Scheme=found["Scheme"],
         Subnets=_subnets(p) if set(found["Subnets"]) == set(_subnet_ids(aws, p)) else "other subnets",
-        SecurityGroups=vpc.group_names(aws, found["SecurityGroups"]),
+        SecurityGroups=vpc.group_names(aws, p, found["SecurityGroups"]),
         Listeners=listeners,
         ListenerPorts=sorted(int(port) for port in listeners),
         HealthCheck=found["HealthCheck"],

@@ -70,7 +70,7 @@ class Grants:
     def identity(self) -> Iterator[dict]:
         """The user with a key, or what is left of one."""
         actions = "DeleteAccessKey DeleteUser DeleteUserPolicy DetachUserPolicy GetUser GetUserPolicy ListAccessKeys "
-        actions += "ListAttachedUserPolicies ListGroupsForUser ListUserPolicies ListUserTags"
+        actions += "ListAttachedUserPolicies ListGroupsForUser ListUserPolicies"
         if self.p.credentials == "access-key":
             actions += " CreateAccessKey CreateUser GetAccessKeyLastUsed PutUserPolicy TagUser UpdateAccessKey"
         yield _allow("User", "iam", actions, self.iam("user", self.p.user_name))
@@ -78,7 +78,7 @@ class Grants:
     def roles(self) -> Iterator[dict]:
         nodes, tasks = self.iam("role", *self.node_roles), self.iam("role", *self.task_roles)
         actions = "CreateRole DeleteRole DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy "
-        actions += "ListAttachedRolePolicies ListRolePolicies ListRoleTags PutRolePolicy TagRole UpdateAssumeRolePolicy"
+        actions += "ListAttachedRolePolicies ListRolePolicies PutRolePolicy TagRole UpdateAssumeRolePolicy"
         yield _allow("Roles", "iam", actions, [*nodes, *tasks])
         managed = {"ArnEquals": {"iam:PolicyARN": [node_role.SSM, node_role.CLOUDWATCH_AGENT, node_role.ECS]}}
         yield _allow("ManagedPolicies", "iam", "AttachRolePolicy", nodes, managed)

@@ -14,7 +14,7 @@ LOOK = {
     "acm": "ListCertificates",
     "application-autoscaling": "DescribeScalableTargets DescribeScalingPolicies DescribeScheduledActions",
     "autoscaling": "DescribeAutoScalingGroups DescribeScalingActivities",
-    "cloudwatch": "DescribeAlarms",
+    "cloudwatch": "DescribeAlarms GetMetricData",
     "ec2": "DescribeImages DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances "
     "DescribeLaunchTemplateVersions DescribeLaunchTemplates DescribeNetworkInterfaces DescribeSecurityGroups "
     "DescribeSubnets DescribeVpcs",

@@ -91,7 +91,7 @@ FAILURES: dict[int, Failure] = {
                 "mend the execution role's policy, then a new deployment", _02, "Amazon ECS stopped task errors"),
         Failure(22, "the deployment's circuit breaker has rolled it back, and nothing says why",
                 "the tasks of the new revision end by themselves",
-                "read the stopped tasks' reasons and the last lines of their log", _04, "copilot#1879 copilot#2041"),
+                "read the stopped tasks' reasons and the last lines of their log", _02, "copilot#1879 copilot#2041"),
         Failure(23, "x509: unknown authority, hostname mismatch or an incomplete chain",
                 "the certificate is for another name, has ended, or comes without its chain",
                 "serve the right certificate with its chain", _05,

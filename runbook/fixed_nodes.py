@@ -103,7 +103,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
             seen = f"one whose {' and '.join(wrong)} cannot be changed while it runs"
             report = report.check(f"{name}.instance", False, "a new one in its place, then notebook 03 again", seen)
     report += role
-    return instances.check_port_22(aws, report, instances=instances.read(aws, p).live)
+    return instances.check_port_22(aws, p, report, instances=instances.read(aws, p).live)
 
 
 def destroy_nodes(aws: AWS, p: Params) -> Changes:

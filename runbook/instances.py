@@ -130,11 +130,10 @@ def pings(aws: AWS, instances: list[dict]) -> dict[str, str]:
     return {item["InstanceId"]: item["PingStatus"] for item in found}
 
 
-def check_port_22(aws: AWS, report: Report, *, instances: list[dict]) -> Report:
+def check_port_22(aws: AWS, p: Params, report: Report, *, instances: list[dict]) -> Report:
     """The report with a check that no security group of the instances lets everyone reach port 22."""
     ids = sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
-    filters = [{"Name": "group-id", "Values": ids}]
-    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
+    groups = vpc.groups_of(aws, p, ids)
     world = ", ".join(group["GroupName"] for group in groups if any(map(_is_open, group["IpPermissions"])))
     return report.check("port 22", not world, "closed to the world", world or "closed to the world")
 

@@ -105,9 +105,7 @@ def _versions(aws: AWS, p: Params) -> dict[int, dict]:
     asked = {"LaunchTemplateName": p.scaling_group_name}
     found = aws.ec2.all("describe_launch_template_versions", "LaunchTemplateVersions", **asked)
     ids = {group for each in found for group in each["LaunchTemplateData"].get("SecurityGroupIds", [])}
-    filters = [{"Name": "group-id", "Values": sorted(ids)}]
-    groups = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    names = {group["GroupId"]: group["GroupName"] for group in groups}
+    names = {group["GroupId"]: group["GroupName"] for group in vpc.groups_of(aws, p, sorted(ids))}
     return {each["VersionNumber"]: _words(each["LaunchTemplateData"], names) for each in found}
 
 

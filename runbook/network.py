@@ -48,7 +48,7 @@ def want_groups(p: Params) -> Document:
 def find_groups(aws: AWS, p: Params) -> Document | None:
     """The rules that are there, in the same words; a missing group is left out. None when all are missing."""
     groups = {name: group for name, group in _groups(aws, p).items() if group}
-    rules = _in_words({name: _rules(aws, group) for name, group in groups.items()})
+    rules = _in_words({name: _rules(aws, p, group) for name, group in groups.items()})
     return Document({name: rules[name] | tags.found(p, group["Tags"]) for name, group in groups.items()}) or None
 
 
@@ -72,7 +72,7 @@ def ensure_groups(aws: AWS, p: Params) -> Changes:
         if tags.differ(p, tags.found(p, groups[name]["Tags"])):
             aws.ec2.create_tags(Resources=[groups[name]["GroupId"]], Tags=tags.pairs(p.extra_tags))
         for direction, rules in directions.items():
-            _mend(aws, groups, groups[name], direction, rules)
+            _mend(aws, p, groups, groups[name], direction, rules)
     return report.changes.done
 
 
@@ -86,7 +86,7 @@ def destroy_groups(aws: AWS, p: Params) -> Changes:
     """Delete them, first the rules by which they name each other. Waits up to 15 minutes until nothing uses them."""
     groups = {name: group for name, group in _groups(aws, p).items() if group}
     for group in groups.values():
-        for direction, rules in _rules(aws, group).items():
+        for direction, rules in _rules(aws, p, group).items():
             for rule, permission in rules.items():
                 if rule.peer in groups:
                     _call(aws, "revoke", direction, group, permission)
@@ -144,18 +144,18 @@ def _visible(aws: AWS, p: Params) -> tuple[dict[str, dict] | None, str]:
     return groups if all(groups.values()) else None, f"{sum(map(bool, groups.values()))} of {len(groups)} visible"
 
 
-def _rules(aws: AWS, group: dict) -> dict[str, dict[Rule, dict]]:
+def _rules(aws: AWS, p: Params, group: dict) -> dict[str, dict[Rule, dict]]:
     """The group's rules by direction, each with the permission that revokes it: one peer each."""
     keys = {"ingress": "IpPermissions", "egress": "IpPermissionsEgress"}
-    return {way: dict(_flat(aws, group[key])) for way, key in keys.items()}
+    return {way: dict(_flat(aws, p, group[key])) for way, key in keys.items()}
 
 
-def _flat(aws: AWS, permissions: list[dict]):
+def _flat(aws: AWS, p: Params, permissions: list[dict]):
     for permission in permissions:
         ports = {key: permission[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in permission}
         for kind, key in _PEERS.items():
             for peer in permission.get(kind, []):
-                name = _group_name(aws, peer[key]) if key == "GroupId" else peer[key]
+                name = _group_name(aws, p, peer[key]) if key == "GroupId" else peer[key]
                 yield Rule(_traffic(ports), name, peer.get("Description", "")), ports | {kind: [peer]}
 
 
@@ -166,9 +166,9 @@ def _traffic(ports: dict) -> str:
     return f"{ports['IpProtocol']} {first}" if first == last else f"{ports['IpProtocol']} {first}-{last}"
 
 
-def _group_name(aws: AWS, group_id: str) -> str:
-    found = aws.ec2.find("describe_security_groups", {"InvalidGroup.NotFound"}, GroupIds=[group_id])
-    return found["SecurityGroups"][0]["GroupName"] if found else "a group that is gone"
+def _group_name(aws: AWS, p: Params, group_id: str) -> str:
+    names = vpc.group_names(aws, p, [group_id])
+    return names[0] if names else "a group that is gone"
 
 
 def _permission(rule: Rule, groups: dict[str, dict]) -> dict:
@@ -185,9 +185,9 @@ def _permission(rule: Rule, groups: dict[str, dict]) -> dict:
     return {"IpProtocol": protocol, "FromPort": int(first), "ToPort": int(last or first), **peer}
 
 
-def _mend(aws: AWS, groups: dict[str, dict], group: dict, direction: str, wanted: list[Rule]) -> None:
+def _mend(aws: AWS, p: Params, groups: dict[str, dict], group: dict, direction: str, wanted: list[Rule]) -> None:
     # A rule that differs in its description alone is still a duplicate to AWS, so the old one goes first.
-    found = _rules(aws, group)[direction]
+    found = _rules(aws, p, group)[direction]
     for rule in found.keys() - set(wanted):
         _call(aws, "revoke", direction, group, found[rule])
     for rule in wanted:

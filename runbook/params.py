@@ -2,9 +2,20 @@
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from .names import Names
 from .report import Document
@@ -58,13 +69,24 @@ _TAG = re.compile(r"[A-Za-z0-9 +=._:/@-]*")
 _OLDEST_3 = (3, 1, 1)
 
 
-def _matching(pattern: re.Pattern, right: str):
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(right)
-        return value
+@dataclass(frozen=True)
+class _Matching:
+    """A string that the pattern matches wholly, in the JSON schema too; `right` is what the error says."""
 
-    return AfterValidator(check)
+    pattern: re.Pattern
+    right: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # JavaScript, in which editors match, has no (?P<name>…).
+        return handler(core) | {"pattern": f"^({self.pattern.pattern.replace('(?P<', '(?<')})$"}
+
+    def _check(self, value: str) -> str:
+        if not self.pattern.fullmatch(value):
+            raise ValueError(self.right)
+        return value
 
 
 def _domain(value: str) -> str:
@@ -136,12 +158,12 @@ _REGION_HINT = "a region of AWS's standard partition, such as eu-central-1"
 _NAME_HINT = "1 to 24 lower-case letters, digits and single hyphens, a letter first, such as registry"
 _BUCKET_HINT = "3 to 63 lower-case letters, digits and hyphens, not reserved by S3, such as example-registry"
 
-Region = Annotated[str, _matching(_REGION, _REGION_HINT)]
-Name = Annotated[str, Field(max_length=24), _matching(_NAME, _NAME_HINT)]
-Bucket = Annotated[str, _matching(_BUCKET, _BUCKET_HINT)]
+Region = Annotated[str, _Matching(_REGION, _REGION_HINT)]
+Name = Annotated[str, Field(max_length=24), _Matching(_NAME, _NAME_HINT)]
+Bucket = Annotated[str, _Matching(_BUCKET, _BUCKET_HINT)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Network = Annotated[str, AfterValidator(_network)]
-Subnet = Annotated[str, _matching(_SUBNET, "a subnet's id, or a tag of subnets as Key=Value")]
+Subnet = Annotated[str, _Matching(_SUBNET, "a subnet's id, or a tag of subnets as Key=Value")]
 
 
 class Params(Names, BaseModel):
@@ -157,7 +179,7 @@ class Params(Names, BaseModel):
         "environment",
         description="REGISTRY_* variables over the stock image, or the config.yml inside your own image",
     )
-    realm: Annotated[str, _matching(_REALM, 'up to 120 characters, none of them ", \\ or a line break')] = Field(
+    realm: Annotated[str, _Matching(_REALM, 'up to 120 characters, none of them ", \\ or a line break')] = Field(
         description="realm of the 401 answer"
     )
     bucket: Bucket = Field(description="S3 bucket of the images")
@@ -166,7 +188,7 @@ class Params(Names, BaseModel):
         description="what the registry shows S3: an IAM user's key, the nodes' role, the task's role (registry 3)",
     )
     nodes: int = Field(1, ge=1, le=20, description="EC2 instances; auto-scaling-group: the least")
-    vpc: Annotated[str, _matching(_VPC, "default, a VPC's id, or a tag of it as Key=Value")] = Field(
+    vpc: Annotated[str, _Matching(_VPC, "default, a VPC's id, or a tag of it as Key=Value")] = Field(
         "default", description="default, a VPC's id, or a tag of it as Key=Value"
     )
     node_subnets: Annotated[list[Subnet], AfterValidator(_once)] = Field(
@@ -181,7 +203,7 @@ class Params(Names, BaseModel):
         "shrinks with the load, dynamic ports behind an application balancer",
     )
     max_nodes: int | None = Field(None, ge=1, le=20, description="auto-scaling-group: the most instances")
-    instance_type: Annotated[str, _matching(_TYPE, "an EC2 instance type, such as t3.small")] = Field(
+    instance_type: Annotated[str, _Matching(_TYPE, "an EC2 instance type, such as t3.small")] = Field(
         "t3.small", description="EC2 type"
     )
     ssh_from: Annotated[list[Network], AfterValidator(_no_world)] = Field(
@@ -208,7 +230,7 @@ class Params(Names, BaseModel):
     cache: Literal["memory", "elasticache"] = Field(
         "memory", description="of blob descriptors: in each registry's memory, or shared in ElastiCache"
     )
-    cache_node_type: Annotated[str, _matching(_CACHE_TYPE, "a node type such as cache.t4g.micro")] = Field(
+    cache_node_type: Annotated[str, _Matching(_CACHE_TYPE, "a node type such as cache.t4g.micro")] = Field(
         "cache.t4g.micro", description="ElastiCache node type"
     )
     zone: Domain = Field(description="public hosted zone in Route 53")
@@ -232,7 +254,7 @@ class Params(Names, BaseModel):
     alarms: bool = Field(
         False, description="auto-scaling-group: alarms on unhealthy targets, answers of 5xx and full disks"
     )
-    alarms_to: Annotated[str, _matching(_SNS, "the ARN of an SNS topic")] | None = Field(
+    alarms_to: Annotated[str, _Matching(_SNS, "the ARN of an SNS topic")] | None = Field(
         None, description="SNS topic that the alarms go to"
     )
     extra_tags: Annotated[dict[str, str], Field(max_length=40), AfterValidator(_extra_tags)] = Field(

@@ -12,6 +12,9 @@ from . import paths
 from .errors import ParamsError
 from .params import Params
 
+# An editor with YAML's language server completes and checks a file that begins so.
+SCHEMA_LINE = "# yaml-language-server: $schema=schema.json"
+
 
 class _Loader(yaml.SafeLoader):
     """YAML with fewer surprises: no duplicate key, alias or tag, only true/false are booleans, no octal, no date."""
@@ -58,11 +61,37 @@ def load(params: str | Path | dict[str, Any]) -> Params:
     try:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
-        known = ", ".join(sorted(file.stem for file in paths.PARAMS.glob("*.yml")))
-        raise ParamsError(f"{shown}: no such params file; params/ has: {known}") from None
+        raise ParamsError(f"{shown}: no such params file; params/ has: {', '.join(names())}") from None
     except (OSError, ValueError) as error:  # not UTF-8; a NUL in the name
         raise ParamsError(f"{shown}: cannot be read: {error}") from None
+    return read(text, shown)
+
+
+def names() -> list[str]:
+    """The params files that `load` finds by name."""
+    return sorted(file.stem for file in paths.PARAMS.glob("*.yml"))
+
+
+def read(text: str, shown: str) -> Params:
+    """Params from the text of a file that errors call `shown`."""
     return _model(parse(text, shown), shown, text)
+
+
+def problems(content: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with the keys and values of one deployment, by key; empty when they can be loaded."""
+    try:
+        Params.model_validate(content)
+    except ValidationError as error:
+        return dict(_problem(each) for each in reversed(error.errors()))
+    return {}
+
+
+def _problem(error: dict[str, Any]) -> tuple[str, str]:
+    message = error["msg"].removeprefix("Value error, ")
+    if error["loc"]:
+        return str(error["loc"][0]), message
+    key, _, rest = message.partition(": ")  # of keys that are impossible together
+    return key, rest
 
 
 def parse(text: str, shown: str) -> Any:

@@ -21,9 +21,9 @@ _NOTEBOOKS = {
 _TEST, _LAST = "06_test_your_setup", "07_summary"
 _MARKS = {"done": "✔", "next": "▶", "changed": "~", "absent": "○", "ready": "▷"}
 _COLORS = {
-    "done": "var(--jp-success-color1,#2e7d32)",
+    "done": "color-mix(in srgb,var(--jp-success-color1,#2e7d32) 70%,var(--jp-content-font-color0,#000))",
     "next": "var(--jp-brand-color1,#1565c0)",
-    "changed": "var(--jp-warn-color1,#a15c00)",
+    "changed": "color-mix(in srgb,var(--jp-warn-color1,#a15c00) 50%,var(--jp-content-font-color0,#000))",
 }
 _INK, _LINE = "var(--jp-ui-font-color1,#212121)", "var(--jp-border-color1,#9e9e9e)"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import VerificationFailed
 from .failures import FAILURES
+from .recorded import Recorded
 from .secret import Secret
 
 
@@ -74,7 +75,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Recorded):
     """Wanted against found. True when every check is ok; `.require()` returns it or raises VerificationFailed."""
 
     title: str
@@ -166,7 +167,7 @@ _DONE = {"create": "created", "change": "changed", "destroy": "destroyed", "noth
 
 
 @dataclass(frozen=True)
-class Changes:
+class Changes(Recorded):
     """What would be done (a plan), or what was done. False when it is nothing. `+` adds two.
 
     `where` says of which deployment, `cost` what all of it costs a month; each may be left out.
@@ -258,15 +259,15 @@ def kept(title: str, why: str) -> Changes:
 
 # The theme's colour, and one that stays where JupyterLab takes `var(…)` out: in notebooks that it does not trust.
 _MARKS = {
-    True: ("✔ ok", "#2e7d32;color:var(--jp-success-color1)"),
-    False: ("✘ differs", "#c62828;color:var(--jp-error-color1)"),
+    True: ("✔ ok", "#2e7d32;color:color-mix(in srgb,var(--jp-success-color1) 70%,var(--jp-content-font-color0))"),
+    False: ("✘ differs", "#c62828;color:color-mix(in srgb,var(--jp-error-color1) 70%,var(--jp-content-font-color0))"),
 }
 
 
 _COLORS = {
-    "+": "#2e7d32;color:var(--jp-success-color1)",
-    "~": "#a15c00;color:var(--jp-warn-color1)",
-    "-": "#c62828;color:var(--jp-error-color1)",
+    "+": "#2e7d32;color:color-mix(in srgb,var(--jp-success-color1) 70%,var(--jp-content-font-color0))",
+    "~": "#a15c00;color:color-mix(in srgb,var(--jp-warn-color1) 50%,var(--jp-content-font-color0))",
+    "-": "#c62828;color:color-mix(in srgb,var(--jp-error-color1) 70%,var(--jp-content-font-color0))",
 }
 _LEFT = "text-align:left;vertical-align:top"
 

@@ -87,7 +87,7 @@ def verify_nodes(aws: AWS, p: Params) -> Report:
     spread = f"at least {least}"
     report = report.check("zones", len(zones) >= least, spread, spread if len(zones) >= least else sorted(zones))
     report += role
-    return instances.check_port_22(aws, report, instances=_live(aws, p))
+    return instances.check_port_22(aws, p, report, instances=_live(aws, p))
 
 
 def destroy_nodes(aws: AWS, p: Params) -> Changes:

@@ -4,12 +4,13 @@ Only this module imports boto3. Retries are botocore's own, configured here and 
 be a Secret: it is revealed here, below all frames that a traceback could show, and taken out of what AWS answers.
 """
 
+import copy
 import difflib
 import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,7 @@ from botocore.config import Config
 
 from . import web
 from .errors import BOTOCORE, AwsError, CloudError, ParamsError, ReadOnly, SecretError, translate
+from .memory import Memory
 from .params import Params
 from .secret import Secret, sealed
 
@@ -115,7 +117,10 @@ class AWS:
         self.is_read_only = read_only
         self._first = first  # how the connection begins, until it has
         self.leases: dict[str, Any] = {}  # of the deployments that this connection changes now, by name
+        self._made: dict[str, Any] = {}  # boto3's clients
         self._clients: dict[str, Client] = {}
+        self._reader: AWS | None = None
+        self._memory: Memory | None = None
         self._lock = threading.Lock()
 
     def __getattr__(self, service: str) -> "Client":
@@ -124,15 +129,20 @@ class AWS:
         with self._lock:  # creating clients of one session is not thread-safe in boto3
             self._begin()
             if service not in self._clients:
-                try:
-                    with sealed():
-                        client = self._session.client(service.replace("_", "-"), **self._options)
-                except BOTOCORE as error:
-                    raise translate(error, service, "connect", self._where) from error
-                guard = _refuse_writes if self.is_read_only else self._check_leases
-                client.meta.events.register_first("before-call", guard)
-                self._clients[service] = Client(client, self._where)
+                if service not in self._made:
+                    self._made[service] = self._client(service)
+                self._clients[service] = Client(self._made[service], self._where, self._memory)
             return self._clients[service]
+
+    def _client(self, service: str) -> Any:
+        try:
+            with sealed():
+                client = self._session.client(service.replace("_", "-"), **self._options)
+        except BOTOCORE as error:
+            raise translate(error, service, "connect", self._where) from error
+        guard = _refuse_writes if self.is_read_only else self._check_leases
+        client.meta.events.register_first("before-call", guard)
+        return client
 
     def begin(self) -> None:
         """See that AWS answers and takes the login, as the first call of all would. Every login may ask who it is."""
@@ -174,7 +184,22 @@ class AWS:
         """The same connection, in which every call that is not a read raises ReadOnly."""
         if self.is_read_only:
             return self
-        return AWS(self._session, self._options, self._where, self._route, True, first=self._first)
+        with self._lock:
+            if self._reader is None:
+                self._reader = AWS(self._session, self._options, self._where, self._route, True, first=self._first)
+                if "account" in self.__dict__:
+                    self._reader.__dict__["account"] = self.account
+            return self._reader
+
+    def once(self) -> "AWS":
+        """A read-only connection for one look, within which nothing is read twice."""
+        if self._memory is not None:
+            return self
+        reader = self.read_only()
+        reader.begin()
+        view = copy.copy(reader)
+        view._clients, view._memory = {}, Memory()
+        return view
 
     def as_key(self, key_id: str, key: Secret) -> "AWS":
         """The same connection as the owner of an access key. It only reads."""
@@ -199,8 +224,8 @@ class AWS:
 class Client:
     """One boto3 client. Every exception that leaves it is one of `errors`."""
 
-    def __init__(self, client: Any, where: str):
-        self._client, self._where = client, where
+    def __init__(self, client: Any, where: str, memory: Memory | None = None):
+        self._client, self._where, self._memory = client, where, memory
 
     def __getattr__(self, operation: str):
         method = getattr(self._client, operation)
@@ -220,7 +245,14 @@ class Client:
                 return {}
             raise told from (None if secrets else failed)  # it may quote them, too
 
-        return call
+        if self._memory is None:
+            return call
+        return lambda **parameters: self._remembered(operation, parameters, lambda: call(**parameters))
+
+    def _remembered(self, operation: str, parameters: dict[str, Any], read: Callable[[], Any]) -> Any:
+        if self._memory is None:
+            return read()
+        return self._memory.recall(self._client.meta.service_model.service_name, operation, parameters, read)
 
     def find(self, operation: str, absent: set[str], /, **parameters: Any) -> dict[str, Any] | None:
         """The answer, or None when AWS answers with one of the codes `absent`. Denied is never absent."""
@@ -233,7 +265,9 @@ class Client:
 
     def all(self, operation: str, key: str, /, **parameters: Any) -> list[Any]:
         """All items of all pages under `key` of a paged list operation."""
-        return list(self._items(operation, key, parameters))
+        return self._remembered(
+            operation, {"all of": key, **parameters}, lambda: [*self._items(operation, key, parameters)]
+        )
 
     def _items(self, operation: str, key: str, parameters: dict[str, Any]) -> Iterator[Any]:
         _refuse_debug()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from multiprocessing.pool import ThreadPool
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from . import (
     alarms,
@@ -25,6 +25,7 @@ from . import (
 )
 from .errors import NotOurs, StepFailed
 from .params import Params
+from .recorded import Recorded
 from .report import Changes, Check, Report
 from .session import AWS
 
@@ -65,7 +66,7 @@ STEPS = (
 UNTOLD = "can be told"  # the check of a step that cannot even look
 
 
-class Reports(tuple):
+class Reports(Recorded, tuple):
     """Reports, shown one after the other. True when each is."""
 
     def __bool__(self) -> bool:
@@ -79,6 +80,9 @@ class Reports(tuple):
     @property
     def changes(self) -> Changes:
         return sum((report.changes for report in self), Changes())
+
+    def _recorded(self) -> list[dict[str, Any]]:
+        return [each for report in self for each in report._recorded()]
 
     def __repr__(self) -> str:
         return "\n".join(repr(report) for report in self)
@@ -97,8 +101,7 @@ def verify(aws: AWS, p: Params, *, notebook: str = "", show: bool = False) -> Re
 
     With `show` one sees how far it is, until it is done.
     """
-    reader = aws.read_only()
-    reader.begin()
+    reader = aws.once()
     steps, reports = of(notebook) if notebook else STEPS, []
     with ThreadPool(len(STEPS)) as pool, wait.Live(passing=True, shown=show) as live:  # nobody waits after Ctrl-C
         for report in pool.imap(lambda step: _verified(step, reader, p), steps):

@@ -40,10 +40,7 @@ def balancer_subnets(aws: AWS, p: Params) -> dict[str, str]:
 def find_group(aws: AWS, p: Params, name: str) -> dict | None:
     """The security group of that name in the VPC, as EC2 describes it. NotOurs without our tag."""
     vpc = _find_vpc(aws, p)
-    if vpc is None:
-        return None
-    filters = [_is("vpc-id", vpc), _is("group-name", name)]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters)
+    found = [group for group in _groups(aws, vpc) if group["GroupName"] == name] if vpc else []
     if not found:
         return None
     if {"Key": "runbook:deployment", "Value": p.name} not in found[0].get("Tags", []):
@@ -57,11 +54,23 @@ def group_id(aws: AWS, p: Params, name: str) -> str | None:
     return group["GroupId"] if group else None
 
 
-def group_names(aws: AWS, ids: list[str]) -> list[str]:
-    """Names of the security groups of these ids, sorted; one that is gone has none."""
-    filters = [{"Name": "group-id", "Values": ids}]
-    found = aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters) if ids else []
-    return sorted(group["GroupName"] for group in found)
+def groups_of(aws: AWS, p: Params, ids: list[str]) -> list[dict]:
+    """The security groups of these ids, as EC2 describes them, in the VPC or in another one; not one that is gone."""
+    vpc = _find_vpc(aws, p)
+    found = [group for group in _groups(aws, vpc) if group["GroupId"] in ids] if vpc else []
+    if others := sorted(set(ids) - {group["GroupId"] for group in found}):
+        filters = [{"Name": "group-id", "Values": others}]
+        found += aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=filters)
+    return found
+
+
+def group_names(aws: AWS, p: Params, ids: list[str]) -> list[str]:
+    """Their names, sorted."""
+    return sorted(group["GroupName"] for group in groups_of(aws, p, ids))
+
+
+def _groups(aws: AWS, vpc: str) -> list[dict]:
+    return aws.ec2.all("describe_security_groups", "SecurityGroups", Filters=[_is("vpc-id", vpc)])
 
 
 def _find_vpc(aws: AWS, p: Params) -> str | None:

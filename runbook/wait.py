@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from .errors import TimedOut
+from .memory import looking
 
 _FIRST = 0.25
 
@@ -30,10 +31,11 @@ def wait(what: str, look: Callable[[], tuple[Any, str]], *, timeout: float, ever
     `every` are seconds; the first looks come sooner. The words are shown as live progress in a notebook and in a
     terminal. Raises TimedOut.
     """
-    started, pause = time.monotonic(), min(every, _FIRST)
+    started, pause, elapsed = time.monotonic(), min(every, _FIRST), None
     with Live(timeout=timeout) as live:
         while True:
-            result, seen = look()
+            with looking(again=elapsed is not None):
+                result, seen = look()
             elapsed = time.monotonic() - started
             live.show(f"{what}: {seen}", elapsed, events=getattr(seen, "events", ()))
             if result is not None:

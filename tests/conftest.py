@@ -53,7 +53,7 @@ def _images(resource):
 
 
 # They take longest, mostly by waiting: begun last they would keep one worker alone at the end.
-_FIRST = ("test_upgrade.py", "test_nbval.py", "test_production.py", "test_plan.py", "test_main.py")
+_FIRST = ("test_notebooks.py", "test_upgrade.py", "test_nbval.py", "test_production.py", "test_plan.py", "test_main.py")
 
 
 @pytest.hookimpl(trylast=True)

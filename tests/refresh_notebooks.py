@@ -15,6 +15,11 @@ def refresh(notebook, home):
     content = nbformat.read(notebook, as_version=4)
     resources = {"metadata": {"path": paths.NOTEBOOKS}}
     NotebookClient(content, timeout=600, kernel_name="python3", record_timing=False, resources=resources).execute()
+    for output in (output for cell in content.cells for output in cell.get("outputs", ())):
+        if "metadata" in output:
+            output.metadata.clear()  # the record for a run's report, which would be there twice
+        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # of a kernel that has ended
+    content.metadata.pop("widgets", None)
     content.metadata["language_info"] = {"name": "python"}
     text = nbformat.writes(content).replace(home, ".cloud").replace(f"{paths.PROJECT}/", "")
     notebook.write_text(text + "\n")

@@ -28,7 +28,7 @@ COMPOSED = {f"ec2:{verb}SecurityGroup{way}" for verb in ("Authorize", "Revoke") 
 # All resources, though AWS lets some be named: a call that names none is evaluated for all, or AWS does not say.
 BROAD = {
     *("acm:ListCertificates", "cloudwatch:DescribeAlarms", "ec2:DescribeInstanceAttribute", "ecs:ListTasks"),
-    "ecs:RegisterTaskDefinition",
+    *("cloudwatch:GetMetricData", "ecs:RegisterTaskDefinition"),
 }
 
 

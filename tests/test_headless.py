@@ -1,13 +1,14 @@
 """The verdict over an executed notebook is ours: papermill calls one complete after a dead kernel."""
 
 import io
+import json
 import os
 
 import nbformat
 import pytest
 
-from runbook import headless, load, paths
-from runbook.errors import StepFailed
+from runbook import headless, load, paths, run_log
+from runbook.errors import ParamsError, StepFailed
 
 pytestmark = pytest.mark.notebooks
 
@@ -29,8 +30,8 @@ def notebook(tmp_path, monkeypatch):
         monkeypatch.setattr(paths, "NOTEBOOKS", folder)
         monkeypatch.setenv("RUNBOOK_RUNS", str(tmp_path / "runs"))
         stream = io.StringIO()
-        out, results = headless.run(load("blog"), stream, note="registry:2 is played by another.")
-        return out, results, stream.getvalue()
+        run = headless.run(load("blog"), run_log.Lines(stream), note="registry:2 is played by another.")
+        return run.folder, run.results, stream.getvalue()
 
     return run
 
@@ -40,15 +41,18 @@ def test_good_notebooks_are_ok_and_recorded(notebook):
     assert [result.ok for result in results] == [True, True]
     assert printed.count(" ok\n") == 2
     assert (folder / "00_one.ipynb").exists()
-    assert "| [00_one](00_one.ipynb) | ok |" in (folder / "report.md").read_text()
-    assert "registry:2 is played by another." in (folder / "report.md").read_text()
+    assert "| 00_one | ok |" in (folder / "summary.md").read_text()
+    assert "registry:2 is played by another." in (folder / "summary.md").read_text()
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
     ("cell", "why"),
     [
-        ("from runbook.errors import StepFailed\nraise StepFailed('run notebook 03 first')", "run notebook 03 first"),
+        (
+            "from runbook.errors import ParamsError, StepFailed\nraise StepFailed('run notebook 03 first')",
+            "run notebook 03 first",
+        ),
         ("import os; os._exit(1)", "Dead"),
         ("raise ValueError('one | thing\\nand another')", "one | thing and another"),
     ],
@@ -59,7 +63,7 @@ def test_a_failure_stops_the_run_and_says_why(notebook, cell, why):
     assert [result.ok for result in results] == [False]
     assert why in results[0].why
     assert why in printed
-    (row,) = [line for line in (folder / "report.md").read_text().splitlines() if "| failed |" in line]
+    (row,) = [line for line in (folder / "summary.md").read_text().splitlines() if "| failed |" in line]
     assert row.replace("\\|", "").count("|") == 5
     assert (folder / "00_one.ipynb").exists()
 
@@ -76,7 +80,7 @@ at_failure.attend(None, "deployment registry")
 def test_below_a_failed_cell_the_doctor_names_the_cause(notebook):
     folder, results, _ = notebook(f"{ATTENDED}\nraise StepFailed('no registry answers')")
     assert "(failure 5)" in results[0].diagnosis and "503 for all that is asked" in results[0].diagnosis
-    assert results[0].diagnosis in (folder / "report.md").read_text()
+    assert results[0].diagnosis in (folder / "summary.md").read_text()
     (failed,) = (cell for cell in nbformat.read(folder / "00_one.ipynb", 4).cells[-1:])
     assert [output.output_type for output in failed.outputs] == ["display_data", "error", "display_data"]
 
@@ -89,8 +93,28 @@ def test_wrong_params_need_no_doctor(notebook):
 def test_a_cell_that_never_ends_is_a_failure(notebook, monkeypatch):
     monkeypatch.setattr(headless, "CELL_TIMEOUT", 1)
     _, results, _ = notebook("import threading; threading.Event().wait()")
-    assert not results[0].ok
-    assert results[0].why
+    assert results[0].verdict == "timed out"
+    assert results[0].why == "a cell did not end within 1 s"
+
+
+def test_what_a_step_waited_for_in_vain_is_a_verdict_of_its_own(notebook):
+    folder, results, printed = notebook("from runbook.errors import TimedOut\nraise TimedOut('nodes: not within 1 s')")
+    assert results[0].verdict == "timed out"
+    assert "  timed out: cell 3: TimedOut: nodes: not within 1 s" in printed
+    assert json.loads((folder / "report.json").read_text())["not run"] == ["01_two"]
+    assert nbformat.read(folder / "00_one.ipynb", 4).metadata["runbook"]["result"] == "timed out"
+
+
+@pytest.mark.parametrize("name", ["04", "4", "04_launch_your_service"])
+def test_one_notebook_or_from_one_on(name):
+    stems = [path.stem for path in headless.notebooks(start=name)]
+    assert stems[0] == "04_launch_your_service" and stems[-1] == "07_summary" and len(stems) == 4
+    assert [path.stem for path in headless.notebooks(only=name)] == stems[:1]
+
+
+def test_a_notebook_that_is_not_there_is_named():
+    with pytest.raises(ParamsError, match="no notebook 08; there are 00_start_here, "):
+        headless.notebooks(start="08")
 
 
 def test_a_home_that_cannot_be_written_is_no_matter(notebook, monkeypatch, tmp_path, capfd):

@@ -1,12 +1,14 @@
 """The command line as a shell sees it: exit status, one sentence, no traceback."""
 
 import http.server
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,8 @@ def params_file(tmp_path, text):
 
 def test_every_command_has_help(runbook):
     assert "cloud" in runbook("--help").stdout
-    for command in ("cloud", "run", "plan", "verify", "destroy", "rotate", "password", "policy", "params"):
+    commands = ("cloud", "run", "plan", "verify", "status", "doctor", "lint", "audit", "destroy", "report", "rotate")
+    for command in (*commands, "password", "policy", "params", "new", "completion"):
         done = runbook(command, "--help")
         assert done.returncode == 0
         assert "usage" in done.stdout
@@ -68,6 +71,60 @@ def test_a_stopped_cloud_is_one_sentence(runbook):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(("plan", "nothing"), 2), (("doctor", "blog"), 1), (("lint", "nothing"), 2), (("cloud", "status"), 1),
+     (("rotate", "blog", "key"), 2)],
+)  # fmt: skip
+def test_an_error_is_in_the_json_too(runbook, arguments, status):
+    done = runbook(*arguments, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == told["exit_status"] == status
+    assert done.stderr == f"runbook: {told['error']}\n"
+    assert (told["command"], told["rows"]) == (arguments[0], [])
+
+
+def test_lint_in_json(runbook, tmp_path):
+    (tmp_path / "config.yml").write_text("version: 0.1\nstorage:\n  filesystem: {}\nhttp:\n  addr: :5000\n")
+    done = runbook("lint", "config.yml", "--version", "2.8.3", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == told["exit_status"]
+    assert {row["state"] for row in told["rows"]} <= {"error", "warning", "note"}
+    assert told["rows"]
+
+
+def test_new_without_a_terminal_takes_the_options(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "PARAMS", tmp_path)
+    for name in ("blog", "production"):
+        (tmp_path / f"{name}.yml").write_text((paths.PROJECT / f"params/{name}.yml").read_text())
+    given = ["--cloud", "aws", "--like", "production", "--domain", "images.example.com"]
+    assert __main__.main(["new", "mine", *given]) == 0
+    assert 'params = "mine"' in capsys.readouterr().out
+    assert load("mine").domain == "images.example.com"
+    assert __main__.main(["new", "mine", *given]) == 2
+    assert "there already" in capsys.readouterr().err
+    assert __main__.main(["new", "mine", *given, "--region", "moon", "--replace"]) == 2
+    assert "region: a region of AWS" in capsys.readouterr().err
+
+
+def test_new_asks_on_a_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "PARAMS", tmp_path)
+    for name in ("blog", "production"):
+        (tmp_path / f"{name}.yml").write_text((paths.PROJECT / f"params/{name}.yml").read_text())
+    replies = iter(["", "embedded", "", "", "", "", "", ""])
+    monkeypatch.setattr("builtins.input", lambda _: next(replies))
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+    assert __main__.main(["new", "mine"]) == 0
+    assert (load("mine").name, load("mine").cloud) == ("mine", "embedded")
+
+
+def test_the_console_script_is_the_same_program():
+    scripts = tomllib.loads((paths.PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts["runbook"].partition(":")
+    assert (module, getattr(__main__, function)) == ("runbook.__main__", __main__.script)
+
+
 def test_a_missing_program_is_named_with_its_package(runbook, tmp_path):
     done = runbook("cloud", "up", PATH=str(tmp_path))
     assert done.returncode == 1
@@ -80,6 +137,17 @@ def test_the_cloud_goes_up_once_and_down(runbook):
     assert first.returncode == again.returncode == 0
     assert first.stdout == again.stdout
     assert "127." in runbook("cloud", "status").stdout
+    rows = json.loads(runbook("cloud", "status", "--json").stdout)["rows"]
+    assert "endpoint" in [row["thing"] for row in rows]
+    told = runbook("plan", "blog", "--json")
+    assert told.returncode == json.loads(told.stdout)["exit_status"] == 3
+    assert {row["state"] for row in json.loads(told.stdout)["rows"]} >= {"create"}
+    assert told.stdout == runbook("plan", "blog", "--json").stdout
+    for command, status in (("verify", 1), ("doctor", 1), ("rotate", 3)):
+        told = runbook(command, "blog", "--json")
+        content = json.loads(told.stdout)
+        assert (told.returncode, content["exit_status"], content["command"]) == (status, status, command)
+        assert content["error"] or [row for row in content["rows"] if row["state"] != "ok"]
     plan = runbook("plan", "blog")
     assert plan.returncode == 3
     assert "+ bucket elastic-io-registry: create" in plan.stdout
@@ -154,14 +222,14 @@ def test_an_interrupted_run_ends_with_4_and_leaves_no_kernel(runbook, tmp_path, 
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout.readline().startswith("00_start_here")
+        assert process.stdout.readline().split()[1] == "00_start_here"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while "ipykernel" not in (kernel := command_of(children.read_text())):
             assert process.poll() is None, kernel
         pid = int(children.read_text())
         process.send_signal(number)
         said = process.communicate(timeout=30)[1]
-    assert process.returncode == 4
+    assert process.returncode == 4, said
     assert "runbook: interrupted; what was done stays" in said
     assert "Traceback" not in said
     ends = time.monotonic() + 5  # one that was being started at that moment sees for itself that its parent is gone

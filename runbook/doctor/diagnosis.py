@@ -1,8 +1,9 @@
 """What the doctor says."""
 
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from .. import as_json
 from ..failures import FAILURES
 
 
@@ -58,3 +59,12 @@ class Diagnosis(NamedTuple):
             yield "" if at else "evidence", line
         yield "remedy", self.cause.remedy
         yield "notebook", self.cause.notebook
+
+
+@as_json.rows.register
+def _rows(found: Diagnosis) -> list[dict[str, Any]]:
+    if found.cause is None:
+        return [as_json.row(found.title, "ok")]
+    cause = found.cause
+    more = {"found": cause.cause, "details": list(cause.evidence), "remedy": cause.remedy, "notebook": cause.notebook}
+    return [as_json.row(found.title, "differs", **more, failure=cause.row)]

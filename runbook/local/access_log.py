@@ -17,12 +17,31 @@ DELIVERED_EVERY = 5.0
 ANSWERING = "DLT-"
 
 
-class AccessLog:
+class Growing:
     """The file that HAProxy and its predecessors write to, read as it grows."""
 
     def __init__(self, file: Path):
         self._file = file
         self._read = 0
+
+    def new_lines(self) -> list[str]:
+        """The whole lines since the last call."""
+        if not self._file.exists():
+            return []
+        with open(self._file, "rb") as file:
+            file.seek(self._read)
+            whole, _, _ = file.read().rpartition(b"\n")
+        if not whole:
+            return []
+        self._read += len(whole) + 1
+        return whole.decode(errors="replace").split("\n")
+
+
+class AccessLog(Growing):
+    """The entries of an application load balancer's file, and their way into a bucket."""
+
+    def __init__(self, file: Path):
+        super().__init__(file)
         self._lines: list[str] = []
         self._next_delivery = 0.0
 
@@ -38,21 +57,10 @@ class AccessLog:
 
     def _entries(self, balancer: Wanted) -> Iterator[dict]:
         groups = {name(group.arn): group.arn for group in balancer.groups for name in (back, open_back)}
-        for line in self._new_lines():
+        for line in self.new_lines():
             marker, *fields = line.split("\t")
             if marker == ACCESS and len(fields) == len(LOGGED):
                 yield judged(dict(zip(LOGGED, fields, strict=True)), groups)
-
-    def _new_lines(self) -> list[str]:
-        if not self._file.exists():
-            return []
-        with open(self._file, "rb") as file:
-            file.seek(self._read)
-            whole, _, _ = file.read().rpartition(b"\n")
-        if not whole:
-            return []
-        self._read += len(whole) + 1
-        return whole.decode(errors="replace").split("\n")
 
     def _deliver(self, balancer: Wanted) -> None:
         if not self._lines or time.monotonic() < self._next_delivery:

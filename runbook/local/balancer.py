@@ -50,10 +50,10 @@ class Balancers:
         """What CloudWatch counts of each target group of an application load balancer, from its beginning on.
 
         A row has region, load_balancer ("app/NAME/ID") and target_group ("targetgroup/NAME/ID"); requests,
-        target_5xx and elb_5xx (sums since the balancer was made); healthy and unhealthy (targets, now).
+        target_5xx and elb_5xx (sums since the balancer was made); healthy and unhealthy (targets, now). That of a
+        classic one has its name as load_balancer, None as target_group, and of the numbers requests alone.
         """
-        proxies = list(self._proxies.values())
-        return [row for proxy in proxies if isinstance(proxy, Application) for row in proxy.counters()]
+        return [row for proxy in list(self._proxies.values()) for row in proxy.counters()]
 
     def resolve(self, query: dict[str, str]) -> tuple[int, dict]:
         """The endpoint's /_runbook/resolve: where a name in Route 53 leads to."""

@@ -6,8 +6,11 @@ import time
 from pathlib import Path
 
 from . import haproxy
+from .access_log import Growing
 from .inside import elb
 from .proxy import Proxy
+
+OUTPUT = "access.log"
 
 
 class Classic(Proxy):
@@ -15,7 +18,9 @@ class Classic(Proxy):
 
     def __init__(self, number: int, address: str, balancer: elb.Wanted, folder: Path):
         answers = {haproxy.NO_INSTANCE: haproxy.NO_INSTANCE_ANSWER}
-        super().__init__(number, address, balancer, folder, answers, "access.log")
+        super().__init__(number, address, balancer, folder, answers, OUTPUT)
+        self._log = Growing(folder / OUTPUT)
+        self._requests = 0
         self._model: haproxy.Balancer | None = None
         self._next: haproxy.Balancer | None = None
         self._keeps_sessions = True
@@ -40,6 +45,12 @@ class Classic(Proxy):
         self._converge(balancer, tuple(servers))
         if (health := self._health()) is not None:
             elb.write_health(balancer.region, balancer.name, health | other)
+        self._requests += sum(map(_is_routed, self._log.new_lines()))
+
+    def counters(self) -> list[dict]:
+        """A row, as `Balancers.counters` says. A balancer counts what it has sent on to an instance."""
+        row = {"region": self._region, "load_balancer": self._name, "target_group": None}
+        return [{**row, "requests": self._requests}]
 
     def _converge(self, balancer: elb.Wanted, servers: tuple[tuple[str, str], ...]) -> None:
         self._tend()
@@ -119,6 +130,11 @@ class Classic(Proxy):
         one = haproxy.EAGER_SECONDS + int(row["check_duration"] or 0) / 1000
         age = time.monotonic() - self._registered.get(instance, time.monotonic())
         return elb.REGISTERING if passing or age < self._model.check.unhealthy * one else elb.FAILED
+
+
+def _is_routed(line: str) -> bool:
+    marker, _, server = line.partition("\t")
+    return marker == haproxy.ROUTED and server != "<NOSRV>"
 
 
 def _check(balancer: elb.Wanted) -> haproxy.Check:

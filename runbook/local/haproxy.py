@@ -6,6 +6,7 @@ from dataclasses import dataclass
 STATS = "stats.sock"
 STATE = "servers.state"
 NO_INSTANCE = "503.http"
+ROUTED = "routed"  # begins the line that is logged of each request, or connection where a listener speaks TCP
 
 # "Troubleshoot a Classic Load Balancer: HTTP errors": what it says when no instance is in service.
 NO_INSTANCE_ANSWER = (
@@ -114,6 +115,8 @@ def _defaults(balancer: Balancer) -> str:
     # "The load balancer closes a connection on which no data moved for the idle timeout": on both sides.
     return f"""defaults
     mode http
+    log stdout format raw local0 info
+    log-format "{ROUTED}\\t%s"
     timeout connect 5s
     timeout client {balancer.idle_timeout}s
     timeout server {balancer.idle_timeout}s

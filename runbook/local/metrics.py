@@ -1,9 +1,9 @@
 """CloudWatch: what really happens is measured, in AWS's units, and the alarms are judged by it.
 
 Time is compressed: what AWS measures once a minute is measured here every two seconds, and that counts as a minute, for
-the periods of alarms, too. Requests are reported as what they would come to in a whole minute at this rate, for that is
-what a target of requests a minute means; errors are reported as many as there were. A metric's datum keeps the time at
-which it was put, so that one minute of a clock holds thirty.
+the periods of alarms, too. To alarms and scaling, requests are as many as they would come to in a whole minute at this
+rate, for that is what a target of requests a minute means. A metric's datum keeps the time at which it was put, so that
+one minute of a clock holds thirty; their RequestCount sums up to the requests that there were, and so do the errors.
 """
 
 import os
@@ -20,6 +20,7 @@ from .nodes import Node, Nodes
 MINUTE_SECONDS = 2.0
 KEPT_MINUTES = 1500  # the longest that an alarm may look back is a day
 BALANCER = "AWS/ApplicationELB"
+CLASSIC = "AWS/ELB"
 COUNTERS = ("requests", "target_5xx", "elb_5xx")
 COMPARISONS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanOrEqualToThreshold": (lambda value, limit: value >= limit, "greater than or equal to"),
@@ -66,7 +67,8 @@ class Metrics:
 
     `usage` tells of each service: region, cluster, service, cpu_seconds (since its beginning), reserved_cpu (units).
     `counters` tells of each target group: region, load_balancer, target_group, requests, target_5xx and elb_5xx (since
-    its beginning), healthy, unhealthy (now).
+    its beginning), healthy, unhealthy (now); and of each classic balancer, whose target_group is None: region,
+    load_balancer, requests.
     """
 
     def __init__(self, nodes: Nodes, usage: Rows, counters: Rows):
@@ -122,12 +124,16 @@ class Metrics:
         totals: dict[tuple[str, str, str], float] = defaultdict(float)
         for row in self._counters():
             region, balancer, group = row["region"], row["load_balancer"], row["target_group"]
+            if group is None:
+                self._measure_classic(row, seconds)
+                continue
             both = {"LoadBalancer": balancer, "TargetGroup": group}
             grown = {name: self._grown((balancer, group, name), row[name]) for name in COUNTERS}
             requests = grown["requests"] * 60 / seconds
             cloudwatch.put(metric(region, BALANCER, "HealthyHostCount", **both), row["healthy"], "Count")
             cloudwatch.put(metric(region, BALANCER, "UnHealthyHostCount", **both), row["unhealthy"], "Count")
-            cloudwatch.put(metric(region, BALANCER, "RequestCount", **both), requests, "Count")
+            counted = metric(region, BALANCER, "RequestCount", **both)
+            cloudwatch.put(counted, grown["requests"], "Count", rate=requests)
             targets = row["healthy"] or row["unhealthy"]
             if targets:
                 share = requests / targets
@@ -137,12 +143,21 @@ class Metrics:
             if grown["target_5xx"]:
                 of = metric(region, BALANCER, "HTTPCode_Target_5XX_Count", **both)
                 cloudwatch.put(of, grown["target_5xx"], "Count")
-            totals[region, balancer, "RequestCount"] += requests
+            totals[region, balancer, "RequestCount"] += grown["requests"]
             totals[region, balancer, "HTTPCode_Target_5XX_Count"] += grown["target_5xx"]
             totals[region, balancer, "HTTPCode_ELB_5XX_Count"] += grown["elb_5xx"]
         for (region, balancer, name), count in totals.items():
             if count or name == "RequestCount":  # the others are reported only when there are some
-                cloudwatch.put(metric(region, BALANCER, name, LoadBalancer=balancer), count, "Count")
+                rate = count * 60 / seconds if name == "RequestCount" else None
+                cloudwatch.put(metric(region, BALANCER, name, LoadBalancer=balancer), count, "Count", rate=rate)
+
+    def _measure_classic(self, row: dict, seconds: float) -> None:
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-cloudwatch-metrics.html: "Elastic Load
+        # Balancing reports metrics to CloudWatch only when requests are flowing through the load balancer".
+        grown = self._grown((row["region"], row["load_balancer"]), row["requests"])
+        if grown:
+            of = metric(row["region"], CLASSIC, "RequestCount", LoadBalancerName=row["load_balancer"])
+            cloudwatch.put(of, grown, "Count", rate=grown * 60 / seconds)
 
     def _measure_disks(self) -> None:
         for node in self._nodes.all():

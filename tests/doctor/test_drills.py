@@ -10,7 +10,7 @@ from runbook.__main__ import main
 from runbook.failures import FAILURES
 from runbook.local import breaking, state
 from runbook.local.authority import Authority
-from runbook.local.breaking import inside, outside
+from runbook.local.breaking import edits, outside
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(600)]
 
@@ -158,7 +158,7 @@ def test_an_image_that_is_not_there_is_no_row_and_has_a_cause(blog):
     def edit(_, registry):
         registry["image"] = "registry:9.9.9"
 
-    inside.until_rolled_back(aws, p, inside.redefine(aws, p, edit))
+    edits.roll_back(aws, p, edit)
     found = doctor.diagnose(aws, p)
     assert found.row is None and found.cause.cause == "the image cannot be pulled", found
     mend(aws, p)

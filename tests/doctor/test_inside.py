@@ -11,7 +11,6 @@ from runbook.doctor.chart import Line
 
 pytestmark = pytest.mark.pure
 
-NOW = datetime.datetime.now(datetime.UTC)
 # As Distribution 2.8.3, 3.0 and 3.1 and the SDK print them.
 LINES = {
     1: 'time="2026-01-01T00:00:00Z" level=warning msg="No HTTP secret provided - generated random secret. This may '
@@ -38,8 +37,8 @@ HARMLESS = (
 )
 
 
-def patient(*texts, running=True, replicas=2, when=NOW, **more):
-    lines = [Line("registry", text, when) for text in texts]
+def patient(*texts, running=True, replicas=2, ago=datetime.timedelta(), **more):
+    lines = [Line("registry", text, datetime.datetime.now(datetime.UTC) - ago) for text in texts]
     said = {"failed_lines": [] if running else lines, "running_lines": lines if running else []}
     known = {"failed": [], "is_open": True, "registry": {"name": "registry"}, "suspect": {}}
     return SimpleNamespace(**known | said | more, replicas=replicas, p=load("blog"))
@@ -70,9 +69,9 @@ def test_a_secret_of_ones_own_matters_to_several_registries_alone():
 
 
 def test_what_s3_said_long_ago_is_no_news():
-    old = NOW - datetime.timedelta(hours=1)
-    assert inside.log(patient(LINES[30], when=old)) is None
-    assert inside.log(patient(LINES[17], when=old)).row == 17
+    ago = datetime.timedelta(hours=1)
+    assert inside.log(patient(LINES[30], ago=ago)) is None
+    assert inside.log(patient(LINES[17], ago=ago)).row == 17
 
 
 def test_the_password_that_a_registry_makes_up_is_not_shown():

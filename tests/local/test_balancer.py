@@ -434,6 +434,26 @@ def test_a_reload_refuses_no_connection_and_keeps_the_health(world, direct):
     assert failures == []
 
 
+def test_it_counts_what_it_has_sent_on(world, direct):
+    direct.headers["Connection"] = "close"  # a connection through a TCP listener is counted at its end
+    world.create([listener(80), listener(5000, "TCP", 5000, "TCP")])
+    assert direct.get(world.at(80)).status_code == 503
+    world.start()
+    world.wait_state("InService")
+    assert [direct.get(world.at(port)).status_code for port in (80, 80, 80, 5000)] == [200] * 4
+    world.wait(lambda: counted(world)["requests"] == 4, "they are counted, and not the 503 of the balancer itself")
+    settings = {"ConnectionSettings": {"IdleTimeout": 61}}
+    world.elb.modify_load_balancer_attributes(LoadBalancerName=NAME, LoadBalancerAttributes=settings)
+    world.wait(lambda: "timeout client 61s" in world.config(), "a successor serves")
+    assert direct.get(world.at(80)).status_code == 200
+    world.wait(lambda: counted(world)["requests"] == 5, "the sum goes on")
+    assert counted(world) == {"region": REGION, "load_balancer": NAME, "target_group": None, "requests": 5}
+
+
+def counted(world):
+    return world.balancers.counters()[0]
+
+
 def test_haproxy_is_started_again_beside_one_that_still_finishes(world):
     world.create([listener(80)])
     world.start()

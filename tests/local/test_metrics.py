@@ -1,6 +1,7 @@
 """CloudWatch of the embedded cloud: what is measured, in AWS's units, and how alarms are judged by it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -97,6 +98,42 @@ def test_requests_are_counted_a_minute_and_per_target(world):
     assert world.latest(namespace, "HTTPCode_ELB_5XX_Count", LoadBalancer=BALANCER) is None, "reported only above zero"
     listed = world.cloudwatch.list_metrics(Namespace=namespace)["Metrics"]
     assert {"RequestCount", "RequestCountPerTarget", "UnHealthyHostCount"} <= {each["MetricName"] for each in listed}
+
+
+def by_the_clock(world, namespace, **dimensions):
+    """What a reader of CloudWatch is told of the last minutes of a clock."""
+    named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    metric = {"Namespace": namespace, "MetricName": "RequestCount", "Dimensions": named}
+    query = {"Id": "requests", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+    now = datetime.now(UTC)
+    answer = world.cloudwatch.get_metric_data(
+        StartTime=now - timedelta(minutes=2), EndTime=now + timedelta(minutes=1), MetricDataQueries=[query]
+    )
+    return sum(answer["MetricDataResults"][0]["Values"])
+
+
+def test_by_the_clock_there_are_as_many_requests_as_there_were(world):
+    row = world.group(requests=1000)
+    world.minute()
+    row["requests"] = 1040
+    world.minute(2)
+    row["requests"] = 1050
+    world.minute()
+    assert by_the_clock(world, "AWS/ApplicationELB", LoadBalancer=BALANCER) == 50
+    assert world.latest("AWS/ApplicationELB", "RequestCount", LoadBalancer=BALANCER) == 300
+
+
+def test_a_classic_balancer_tells_of_requests_when_there_are_some(world):
+    row = {"region": REGION, "load_balancer": "registry", "target_group": None, "requests": 7}
+    world.groups = [row]
+    world.minute()
+    assert world.latest("AWS/ELB", "RequestCount", LoadBalancerName="registry") is None
+    row["requests"] = 27
+    world.minute()
+    assert world.latest("AWS/ELB", "RequestCount", LoadBalancerName="registry") == 600
+    world.minute()
+    assert world.latest("AWS/ELB", "RequestCount", LoadBalancerName="registry") is None
+    assert by_the_clock(world, "AWS/ELB", LoadBalancerName="registry") == 20
 
 
 def test_an_alarm_goes_and_comes_back_and_tells_its_topics(world):

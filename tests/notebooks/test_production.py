@@ -79,12 +79,12 @@ def test_a_line_a_notebook_and_a_report(lived, folder):
     assert lived.run.returncode == 0, lived.run.stdout + lived.run.stderr
     names = [notebook.stem for notebook in headless.notebooks()]
     lines = [line.split() for line in lived.run.stdout.splitlines()]
-    assert [line[0] for line in lines if line and line[-1] == "ok"] == names
+    assert [line[1] for line in lines if line and line[-1] == "ok"] == names
     (made,) = (folder / "runs").iterdir()
     assert {file.stem for file in made.glob("*.ipynb")} == set(names)
     results = json.loads((made / "report.json").read_text())["results"]
     assert [(each["notebook"], each["ok"]) for each in results] == [(name, True) for name in names]
-    assert (made / "report.md").read_text().count("| ok |") == len(names)
+    assert (made / "summary.md").read_text().count("| ok |") == len(names)
 
 
 def test_then_there_is_nothing_to_change(lived):

@@ -1,5 +1,6 @@
 """Edits of a service's task definition, and what becomes of the revision that they make."""
 
+import copy
 from collections.abc import Callable
 
 from ... import rollout
@@ -7,30 +8,44 @@ from ...errors import AwsError
 from ...params import Params
 from ...session import AWS
 from ...wait import wait
-from .revision import register
 
+# What DescribeTaskDefinition tells and RegisterTaskDefinition does not take.
+_TOLD = ("taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt",
+         "registeredBy", "deregisteredAt", "deleteRequestedAt")  # fmt: skip
 _SECONDS = 180
 Edit = Callable[[dict, dict], None]
 """Changes a task definition and the registry's container in it."""
 
 
-def redefine(aws: AWS, p: Params, edit: Edit) -> str:
-    """Put the service on a new revision: the one that it runs, edited. Gives its ARN."""
-
-    def change(task: dict) -> None:
-        edit(task, next(each for each in task["containerDefinitions"] if each["name"] == p.container_name))
+def register(aws: AWS, p: Params, edit: Edit) -> str:
+    """ARN of a new revision of the service's task definition: the present one, edited."""
+    service = rollout.describe(aws, p)
+    found = aws.ecs.describe_task_definition(taskDefinition=service["taskDefinition"], include=["TAGS"])
+    task = {key: copy.deepcopy(value) for key, value in found["taskDefinition"].items() if key not in _TOLD}
+    edit(task, next(each for each in task["containerDefinitions"] if each["name"] == p.container_name))
 
     def look() -> tuple[str | None, str]:
         try:
-            return register(aws, p, change), "registered"
+            made = aws.ecs.register_task_definition(**task, tags=found["tags"])
         except AwsError as error:
             if "Role is not valid" in error.message:  # IAM spreads a new role within seconds
                 return None, error.message
             raise
+        return made["taskDefinition"]["taskDefinitionArn"], "registered"
 
-    made = wait("task definition", look, timeout=_SECONDS)
+    return wait("task definition", look, timeout=_SECONDS)
+
+
+def redefine(aws: AWS, p: Params, edit: Edit) -> str:
+    """Put the service on a new revision: the one that it runs, edited. Gives its ARN."""
+    made = register(aws, p, edit)
     aws.ecs.update_service(cluster=p.cluster_name, service=p.service_name, taskDefinition=made)
     return made
+
+
+def roll_out(aws: AWS, p: Params, edit: Edit) -> None:
+    """The same, and wait until all of the service's tasks run it."""
+    rollout.wait_until_steady(aws, p, redefine(aws, p, edit), former=set())
 
 
 def variables(container: dict) -> dict[str, str]:
@@ -51,12 +66,9 @@ def drop_secret(container: dict, name: str) -> None:
     container["secrets"] = [each for each in container["secrets"] if each["name"] != name]
 
 
-def until_live(aws: AWS, p: Params, revision: str) -> None:
-    rollout.wait_until_steady(aws, p, revision, former=set())
-
-
-def until_rolled_back(aws: AWS, p: Params, revision: str) -> None:
-    """Its tasks have failed, ECS has gone back to the revision before, and that one is steady."""
+def roll_back(aws: AWS, p: Params, edit: Edit) -> None:
+    """The same, and wait until its tasks have failed, ECS has gone back, and the revision before is steady."""
+    revision = redefine(aws, p, edit)
 
     def look() -> tuple[bool | None, str]:
         service = rollout.describe(aws, p)

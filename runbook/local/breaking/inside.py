@@ -13,7 +13,7 @@ from ...secretsmanager import find_secret, write_secret
 from ...session import AWS
 from ...wait import wait
 from .. import state
-from .edits import change, drop_secret, redefine, until_live, until_rolled_back, variables
+from .edits import change, drop_secret, redefine, roll_back, roll_out, variables
 from .frame import Break
 
 _SECONDS = 300
@@ -25,7 +25,7 @@ _STALE = "runbook/stale"
 
 
 def _no_http_secret(aws: AWS, p: Params) -> None:
-    until_live(aws, p, redefine(aws, p, lambda _, registry: drop_secret(registry, "REGISTRY_HTTP_SECRET")))
+    roll_out(aws, p, lambda _, registry: drop_secret(registry, "REGISTRY_HTTP_SECRET"))
 
 
 def _files(aws: AWS, p: Params) -> None:
@@ -33,19 +33,19 @@ def _files(aws: AWS, p: Params) -> None:
         kept = {name: value for name, value in variables(registry).items() if not name.startswith("REGISTRY_STORAGE")}
         registry["environment"] = [{"name": name, "value": value} for name, value in kept.items()]
 
-    until_live(aws, p, redefine(aws, p, edit))
+    roll_out(aws, p, edit)
 
 
 def _unknown_region(aws: AWS, p: Params) -> None:
-    until_rolled_back(aws, p, redefine(aws, p, change(REGISTRY_STORAGE_S3_REGION=f"{p.region}x")))
+    roll_back(aws, p, change(REGISTRY_STORAGE_S3_REGION=f"{p.region}x"))
 
 
 def _two_storages(aws: AWS, p: Params) -> None:
-    until_rolled_back(aws, p, redefine(aws, p, change(REGISTRY_STORAGE=None)))
+    roll_back(aws, p, change(REGISTRY_STORAGE=None))
 
 
 def _misspelt(aws: AWS, p: Params) -> None:
-    until_live(aws, p, redefine(aws, p, change(REGISTRY_LOG_LEVL="debug")))
+    roll_out(aws, p, change(REGISTRY_LOG_LEVL="debug"))
 
 
 def _other_path(aws: AWS, p: Params) -> None:
@@ -54,7 +54,7 @@ def _other_path(aws: AWS, p: Params) -> None:
     def edit(_: dict, registry: dict) -> None:
         registry["command"] = ["/etc/distribution/config.yml"]
 
-    until_rolled_back(aws, p, redefine(aws, p, edit))
+    roll_back(aws, p, edit)
 
 
 def _no_htpasswd_file(aws: AWS, p: Params) -> None:
@@ -67,7 +67,7 @@ def _no_htpasswd_file(aws: AWS, p: Params) -> None:
             mount["readOnly"] = False
         registry["user"] = "0:0"
 
-    until_live(aws, p, redefine(aws, p, edit))
+    roll_out(aws, p, edit)
 
 
 def _htpasswd_program(aws: AWS, p: Params) -> None:
@@ -77,16 +77,16 @@ def _htpasswd_program(aws: AWS, p: Params) -> None:
         make = 'set -e; htpasswd -Bbc /auth/htpasswd testuser "$PASSWORD"; exec /entrypoint.sh'
         registry |= {"entryPoint": ["/bin/sh", "-c"], "command": [f"{make} {registry['command'][0]}"]}
 
-    until_rolled_back(aws, p, redefine(aws, p, edit))
+    roll_back(aws, p, edit)
 
 
 def _ends_by_itself(aws: AWS, p: Params) -> None:
     nowhere = {"REGISTRY_HTTP_TLS_CERTIFICATE": "/tls/cert.pem", "REGISTRY_HTTP_TLS_KEY": "/tls/key.pem"}
-    until_rolled_back(aws, p, redefine(aws, p, change(**nowhere)))
+    roll_back(aws, p, change(**nowhere))
 
 
 def _no_redis_section(aws: AWS, p: Params) -> None:
-    until_rolled_back(aws, p, redefine(aws, p, change(REGISTRY_REDIS=None)))
+    roll_back(aws, p, change(REGISTRY_REDIS=None))
 
 
 # credentials

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,18 +13,20 @@ from ...params import Params
 from ...registry_api import Client, served
 from ...secret import Secret
 from ...session import AWS
+from ...wait import wait
 from .. import state
 from ..authority import Authority, Leaf, write_secret
 from ..proxy import LARGEST_REQUEST
+from .edits import change, register, roll_out
 from .frame import Break
-from .revision import register, roll_out, set_variables, wait_for
 
+_SECONDS = 300
 _LARGEST = 64 * 1024  # bytes
 _NOBODY = "s3.private.example"  # a name that no client can resolve (RFC 6761)
 
 
 def wrong_host(aws: AWS, p: Params) -> None:
-    roll_out(aws, p, lambda task: set_variables(task, p, REGISTRY_HTTP_HOST=f"http://{p.domain}"))
+    roll_out(aws, p, change(REGISTRY_HTTP_HOST=f"http://{p.domain}"))
 
 
 def short_idle_timeout(aws: AWS, p: Params) -> None:
@@ -39,16 +42,16 @@ def check_of_v2(aws: AWS, p: Params) -> None:
     if p.scales:
         arn = target_group.describe(aws, p)["TargetGroupArn"]
         aws.elbv2.modify_target_group(TargetGroupArn=arn, HealthCheckPath="/v2/")
-        wait_for("targets", lambda: "[401]" in target_health.words(p, target_health.health(aws, p)))
+        _until("targets", lambda: "[401]" in target_health.words(p, target_health.health(aws, p)))
         return
     found = _classic(aws, p)["HealthCheck"] | {"Target": f"HTTP:{p.port}/v2/"}
     aws.elb.configure_health_check(LoadBalancerName=p.balancer_name, HealthCheck=found)
-    wait_for("nodes", lambda: _out_of_service(aws, p))
+    _until("nodes", lambda: _out_of_service(aws, p))
 
 
 def broken_unseen(aws: AWS, p: Params) -> None:
     """A registry whose addresses all begin with another path: it listens, and answers 404."""
-    roll_out(aws, p, lambda task: set_variables(task, p, REGISTRY_HTTP_PREFIX="/registry/"))
+    roll_out(aws, p, change(REGISTRY_HTTP_PREFIX="/registry/"))
 
 
 def unreachable_redirect(aws: AWS, p: Params) -> None:
@@ -59,11 +62,11 @@ def unreachable_redirect(aws: AWS, p: Params) -> None:
     """
     _push(aws, p)
     away = json.dumps([{"name": "redirect", "options": {"baseurl": f"https://{_NOBODY}/"}}])
-    roll_out(aws, p, lambda task: set_variables(task, p, REGISTRY_MIDDLEWARE_STORAGE=away))
+    roll_out(aws, p, change(REGISTRY_MIDDLEWARE_STORAGE=away))
 
 
 def no_free_port(aws: AWS, p: Params) -> None:
-    arn = register(aws, p, lambda task: task)
+    arn = register(aws, p, lambda task, registry: None)
     aws.ecs.update_service(
         cluster=p.cluster_name,
         service=p.service_name,
@@ -75,7 +78,7 @@ def no_free_port(aws: AWS, p: Params) -> None:
         events = rollout.describe(aws, p)["events"]
         return any("already using a port" in event["message"] for event in events)
 
-    wait_for(f"service {p.service_name}", told)
+    _until(f"service {p.service_name}", told)
 
 
 def unknown_authority(aws: AWS, p: Params) -> None:
@@ -88,18 +91,18 @@ def serve(aws: AWS, p: Params, leaf: Leaf) -> None:
     """Import it in the place of the deployment's own certificate, without a chain, and wait until clients get it."""
     arn = {"CertificateArn": acm.certificate_arn(aws, p)}
     aws.acm.import_certificate(Certificate=leaf.certificate, PrivateKey=Secret(leaf.key.decode()), **arn)
-    wait_for("handshake", lambda: _is_served(aws, p, leaf))
+    _until("handshake", lambda: _is_served(aws, p, leaf))
 
 
 def limited_requests(aws: AWS, p: Params) -> None:
     write_secret(_limit(), str(_LARGEST).encode())
-    wait_for("a large request", lambda: _refuses(aws, p))
+    _until("a large request", lambda: _refuses(aws, p))
 
 
 def unlimited_requests(aws: AWS, p: Params) -> None:
     if _limit().exists():
         _limit().unlink()
-        wait_for("a large request", lambda: not _refuses(aws, p))
+        _until("a large request", lambda: not _refuses(aws, p))
 
 
 def bytes_passed_on(aws: AWS, p: Params) -> None:
@@ -112,7 +115,11 @@ def bytes_passed_on(aws: AWS, p: Params) -> None:
 
 def wanted_by_browsers(aws: AWS, p: Params) -> None:
     headers = json.dumps({"Access-Control-Allow-Origin": ["https://ui.example"]})
-    roll_out(aws, p, lambda task: set_variables(task, p, REGISTRY_HTTP_HEADERS=headers))
+    roll_out(aws, p, change(REGISTRY_HTTP_HEADERS=headers))
+
+
+def _until(what: str, is_there: Callable[[], bool]) -> None:
+    wait(what, lambda: (is_there() or None, "the symptom does not show yet"), timeout=_SECONDS)
 
 
 def _application(aws: AWS, p: Params) -> str:

@@ -53,10 +53,11 @@ def _keeping_the_state(plain):
     return put_metric_alarm
 
 
-def put(metric: Metric, value: float, unit: str) -> None:
-    """Add a datum, as the service whose metric it is does."""
+def put(metric: Metric, value: float, unit: str, *, rate: float | None = None) -> None:
+    """Add a datum, as the service whose metric it is does. `rate` is what alarms and scaling take for it."""
     dimensions = [{"Name": name, "Value": each} for name, each in sorted(metric.dimensions)]
     datum = MetricDatum(metric.namespace, metric.name, float(value), dimensions, None, unit)
+    datum.rate = rate
     cloudwatch_backends[ACCOUNT][metric.region].metric_data.append(datum)
 
 
@@ -75,6 +76,8 @@ def unseen() -> Iterator[tuple[Metric, float, str | None]]:
         for datum in reversed(new):
             dimensions = frozenset((each.name, each.value) for each in datum.dimensions)
             values = [datum.value] if isinstance(datum, MetricDatum) else [datum.min, datum.max]
+            if (rate := getattr(datum, "rate", None)) is not None:
+                values = [rate]
             for value in values:
                 yield Metric(region, datum.namespace, datum.name, dimensions), value, datum.unit
 
