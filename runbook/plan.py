@@ -54,7 +54,7 @@ def emulated(p: Params) -> str:
     return played
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Before(Report):
     """A report that begins with the strip of all steps where it is shown in a notebook."""
 
