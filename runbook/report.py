@@ -194,7 +194,7 @@ class Changes(Recorded):
         number = Counter(row.word for row in self.rows)
         planned = bool(number.keys() & _DONE.keys())
         if not self:
-            return "Plan: nothing to change" if planned or not self.rows else "Done: nothing was to be changed"
+            return "Plan: nothing to change" if planned or not self.rows else "Done: nothing to change"
         kinds = ("create", "change", "destroy")
         counts = [f"{number[kind]} to {kind}" if planned else f"{number[_DONE[kind]]} {_DONE[kind]}" for kind in kinds]
         counts += [f"{number['kept']} kept"] if number["kept"] else []
@@ -224,9 +224,9 @@ def _change(row: Change, more: list[str], apart: int) -> str:
     span = max(1, len(fields))
     lines = (row.title,) if row.fields else (row.title, *row.details)
     cells = _mark(f"{row.mark} {row.word}", _COLORS.get(row.mark, "inherit"), span) + _cell(*lines, span=span)
-    aside = "".join(
-        _notebook(row.notebook, span) if name == "notebook" else _cell(row.cost, span=span) for name in more
-    )
+    cost = row.cost.removesuffix(" a month")
+    known = {"notebook": _notebook(row.notebook, span), "cost": _cell(cost, span=span)}
+    aside = "".join(known[name] for name in more)
     if not apart:
         return f"<tr>{cells}{aside}</tr>"
     if not fields:
