@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from .error_box import box
+from .error_box import box, headline
 from .errors import ParamsError, RunbookError
 from .params import Params
 from .report import Text
@@ -44,7 +44,7 @@ def _show(shell: Any, kind: type, error: BaseException, traceback: Any, tb_offse
         return
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback  # for %tb and %debug
     display(box(error))
-    shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
+    shell._showtraceback(kind, error, [headline(error)])
 
 
 def _after(result: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from . import colors, paths
 from .errors import AwsError, ParamsError, RunbookError, TimedOut, VerificationFailed
+from .failures import FAILURES
 
 _AGAIN = "mend what was seen, then run this notebook again from the top: what is done already stays as it is"
 _TO_DO = {
@@ -24,7 +25,7 @@ _RED, _LINE = "var(--jp-error-color1,#c62828)", "var(--jp-border-color1,#9e9e9e)
 
 @dataclass(frozen=True)
 class Box:
-    """An error in words. `notebooks` are the files that mend it; `trace` is folded, without a variable's value."""
+    """An error in words. `notebooks` are those that mend it; `trace` is folded and has the value of no variable."""
 
     kind: str
     tried: str
@@ -57,9 +58,23 @@ def box(error: BaseException) -> Box:
     text, call = str(error), _call(error)
     what, seen, to_do = _split(error, text)
     tried = f"{what}, by {call}" if what and call else what or call or "this cell"
-    found = dict.fromkeys(_NOTEBOOK.findall(text))
-    names = (file.stem for number in found for file in paths.NOTEBOOKS.glob(f"{number}_*.ipynb"))
+    names = (file.stem for number in _numbers(error) for file in paths.NOTEBOOKS.glob(f"{number}_*.ipynb"))
     return Box(type(error).__name__, tried, seen, to_do, tuple(names), trace(error))
+
+
+def _numbers(error: BaseException) -> list[str]:
+    """Of the notebooks that the error names, or that mend what a check points to."""
+    named = _NOTEBOOK.findall(str(error))
+    if isinstance(error, VerificationFailed):
+        rows = [check.row for check in error.report.checks if not check.ok and check.row]
+        named += [FAILURES[row].notebook[:2] for row in rows]
+    return list(dict.fromkeys(named))
+
+
+def headline(error: BaseException) -> str:
+    """The error in one line, for what stands below the box."""
+    told = f"{error.report.title}: not as wanted" if isinstance(error, VerificationFailed) else str(error)
+    return f"{type(error).__name__}: {told}".splitlines()[0]
 
 
 def _split(error: BaseException, text: str) -> tuple[str, tuple[str, ...], str]:
@@ -69,9 +84,11 @@ def _split(error: BaseException, text: str) -> tuple[str, tuple[str, ...], str]:
     default = next(to_do for kind, to_do in _TO_DO.items() if isinstance(error, kind))
     if isinstance(error, VerificationFailed):
         wrong = tuple(str(check) for check in error.report.checks if not check.ok)
-        return f"to see that this is as wanted: {error.report.title}", wrong, default
+        first = ", ".join(dict.fromkeys(name[:2] for name in _numbers(error)))
+        to_do = f"run notebook {first} first, then this one again from the top" if first else default
+        return f"to see that this is as wanted: {error.report.title}", wrong, to_do
     what, colon, rest = text.partition(": ")
-    if not colon:
+    if not colon or "; " in what:
         what, rest = "", text
     seen, semicolon, to_do = rest.rpartition("; ")
     if not semicolon or isinstance(error, TimedOut | ParamsError):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from . import former, lease, progress, steps, storage, wait
+from . import costs, former, lease, progress, steps, storage, wait
 from .errors import ParamsError, ReadOnly, StepFailed
 from .params import Params
 from .progress import Strip
@@ -54,7 +54,7 @@ def emulated(p: Params) -> str:
     return played
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Before(Report):
     """A report that begins with the strip of all steps where it is shown in a notebook."""
 
@@ -71,9 +71,12 @@ def before(aws: AWS, p: Params, notebook: str) -> Report:
     report = Before(f"before notebook {notebook[:2]}", strip=strip).check("cloud", True, strip.where, strip.where)
     for step, found in zip(STEPS, verified, strict=True):
         if step.notebook < notebook:
-            seen = "ok" if found else f"{_state(found)}: run notebook {step.notebook}"
-            report = report.check(found.title, bool(found), "ok", seen)
+            report = report.check(found.title, bool(found), "ok", _seen(step, found))
     return report
+
+
+def _seen(step: Step, found: Report) -> str:
+    return "ok" if found else f"{_state(found)}: run notebook {step.notebook}"
 
 
 def _state(report: Report) -> str:
@@ -84,18 +87,23 @@ def _state(report: Report) -> str:
 def changes(aws: AWS, p: Params, notebook: str = "") -> Changes:
     """The plan: what all notebooks together would create or change, or one of them. Nothing is written."""
     verified = verify(aws, p, notebook=notebook, show=True)
-    where = "" if notebook else f"{p.title}, {progress.where(aws, p)}"
+    where = "" if notebook else f"deployment {p.name}: {progress.where(aws, p)}"
     return planned(p, verified, notebook=notebook, where=where)
 
 
 def planned(p: Params, verified: Reports, *, notebook: str = "", where: str = "") -> Changes:
     """The plan that follows from what was seen, with the notebook of each change and what the thing costs."""
-    rows: list[Change] = []
+    priced, rows = costs.want_costs(p), list[Change]()
     for step, report in zip(steps.of(notebook) if notebook else STEPS, verified, strict=True):
         (row,) = report.changes.rows
         each = _destroyed(report) if step.thing == former.TITLE and row else (row,)
-        rows += [replace(row, notebook=step.notebook) for row in each]
-    return Changes(tuple(rows), where)
+        rows += [replace(row, notebook=step.notebook, cost=_cost(priced, step)) for row in each]
+    return Changes(tuple(rows), where, "" if notebook else f"on AWS {priced.words}")
+
+
+def _cost(priced: costs.Costs, step: Step) -> str:
+    dollars = priced.of(step.thing)
+    return costs.UNKNOWN if dollars is None else f"about ${dollars:.2f} a month" if dollars else ""
 
 
 def _destroyed(report: Report) -> Iterator[Change]:
@@ -111,9 +119,9 @@ def things(notebook: str) -> tuple[str, ...]:
 def inventory(aws: AWS, p: Params) -> Report:
     """One line a thing of the deployment: ok, differs or absent."""
     verified = verify(aws, p, show=True)
-    report = Before(p.title, strip=progress.told(aws, p, verified, here="07"))
-    for found in verified:
-        report = report.check(found.title, bool(found), "ok", _state(found))
+    report = Before(p.title, strip=progress.told(aws, p, verified))
+    for step, found in zip(STEPS, verified, strict=True):
+        report = report.check(found.title, bool(found), "ok", _seen(step, found))
     return report
 
 

@@ -56,7 +56,8 @@ class Strip:
         stops = "".join(_stop(stop) for stop in self.stops)
         return (
             f'<p style="margin:0 0 4px">{escape(self.where)}</p><nav aria-label="the steps">'
-            '<ol style="display:flex;flex-wrap:wrap;gap:4px;list-style:none;margin:0 0 12px;padding:0">'
+            '<ol style="display:grid;grid-template-columns:repeat(8,minmax(0,1fr));gap:4px;'
+            'list-style:none;margin:0 0 12px;padding:0">'
             f"{stops}</ol></nav>"
         )
 
@@ -66,7 +67,7 @@ def _stop(stop: Stop) -> str:
     color, current = _COLORS.get(stop.state, _INK), ' aria-current="step"' if stop.here else ""
     state = f"{_MARKS[stop.state]} {stop.state}{', here' if stop.here else ''}"
     return (
-        f'<li{current} style="list-style:none;margin:0;padding:2px 10px;border:{border};border-radius:4px">'
+        f'<li{current} style="list-style:none;margin:0;padding:2px 6px;border:{border};border-radius:4px">'
         f'<a href="{stop.notebook}.ipynb">{escape(stop.label)}</a><br>'
         f'<span style="color:{color}">{state}</span></li>'
     )

@@ -21,7 +21,7 @@ class Document(dict):
         return json.dumps(self, indent=2, ensure_ascii=False, default=repr)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+        return f"{_PRE}{escape(repr(self))}</pre>"
 
 
 class Text(str):
@@ -31,7 +31,7 @@ class Text(str):
         return str(self).rstrip("\n")
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(repr(self))}</pre>"
+        return f"{_PRE}{escape(repr(self))}</pre>"
 
 
 class Prose(str):
@@ -195,7 +195,7 @@ class Changes(Recorded):
         number = Counter(row.word for row in self.rows)
         planned = bool(number.keys() & _DONE.keys())
         if not self:
-            return "Plan: nothing to change" if planned or not self.rows else "Done: nothing was to be changed"
+            return "Plan: nothing to change" if planned or not self.rows else "Done: nothing to change"
         kinds = ("create", "change", "destroy")
         counts = [f"{number[kind]} to {kind}" if planned else f"{number[_DONE[kind]]} {_DONE[kind]}" for kind in kinds]
         counts += [f"{number['kept']} kept"] if number["kept"] else []
@@ -210,37 +210,39 @@ class Changes(Recorded):
     def _repr_html_(self) -> str:
         columns = ["change", "thing"]
         more = [name for name in ("notebook", "cost") if any(getattr(row, name) for row in self.rows)]
-        with_fields = any(row.fields or row.details for row in self.rows)
-        columns += ["field", "now", "wanted"] if with_fields else []
+        apart = 3 if any(row.mark == "~" and row.fields for row in self.rows) else 1
+        apart = apart if any(row.fields for row in self.rows) else 0  # columns for the fields
+        columns += {0: [], 1: ["fields"], 3: ["field", "now", "wanted"]}[apart]
         columns += [{"notebook": "notebook", "cost": "a month"}[name] for name in more]
-        body = "".join(_change(row, more, with_fields) for row in self.rows)
+        body = "".join(_change(row, more, apart) for row in self.rows)
         ends = [f"<b>{escape(self.summary)}</b>", *([f"All of it: {escape(self.cost)}"] if self.cost else [])]
         return f"{_table(self.where, tuple(columns), body)}<p>{'<br>'.join(ends)}</p>"
 
 
-def _change(row: Change, more: list[str], with_fields: bool) -> str:
+def _change(row: Change, more: list[str], apart: int) -> str:
     """A row for each field that changes; what would be made has its fields folded."""
     fields = row.fields if row.mark == "~" else ()
     span = max(1, len(fields))
-    cells = _mark(f"{row.mark} {row.word}", _COLORS.get(row.mark, "inherit"), span) + _cell(row.title, span=span)
-    aside = "".join(
-        _notebook(row.notebook, span) if name == "notebook" else _cell(row.cost, span=span) for name in more
-    )
-    if not with_fields:
+    lines = (row.title,) if row.fields else (row.title, *row.details)
+    cells = _mark(f"{row.mark} {row.word}", _COLORS.get(row.mark, "inherit"), span) + _cell(*lines, span=span)
+    cost = row.cost.removesuffix(" a month")
+    known = {"notebook": _notebook(row.notebook, span), "cost": _cell(cost, span=span)}
+    aside = "".join(known[name] for name in more)
+    if not apart:
         return f"<tr>{cells}{aside}</tr>"
     if not fields:
-        return f"<tr>{cells}{_folded(row)}{aside}</tr>"
+        return f"<tr>{cells}{_folded(row, apart)}{aside}</tr>"
     first, *rest = ("".join(_cell(text) for text in (f.name, f.now, f.wanted)) for f in fields)
     return f"<tr>{cells}{first}{aside}</tr>" + "".join(f"<tr>{each}</tr>" for each in rest)
 
 
-def _folded(row: Change) -> str:
+def _folded(row: Change, columns: int) -> str:
     if not row.fields:
-        return _cell(*row.details, columns=3)
+        return _cell("", columns=columns)
     named = "".join(f"<tr>{_cell(f.name)}{_cell(f.now)}{_cell(f.wanted)}</tr>" for f in row.fields)
     number = f"{len(row.fields)} field{'s' * (len(row.fields) > 1)}"
     table = _table("", ("field", "now", "wanted"), named)
-    return f'<td colspan="3" style="{_LEFT}"><details><summary>{number}</summary>{table}</details></td>'
+    return f'<td colspan="{columns}" style="{_LEFT}"><details><summary>{number}</summary>{table}</details></td>'
 
 
 def _notebook(name: str, span: int) -> str:
@@ -261,6 +263,8 @@ def kept(title: str, why: str) -> Changes:
 _MARKS = {True: ("✔ ok", colors.GREEN), False: ("✘ differs", colors.RED)}
 _COLORS = {"+": colors.GREEN, "~": colors.AMBER, "-": colors.RED}
 _LEFT = "text-align:left;vertical-align:top"
+_TABLE = '<table style="table-layout:auto;margin-left:0">'  # JupyterLab's own have columns of one width
+_PRE = '<pre style="margin:0">'
 
 
 def _mark(word: str, color: str, span: int = 1) -> str:
@@ -285,7 +289,7 @@ def _breakable(text: str) -> str:
 def _table(caption: str, columns: tuple[str, ...], rows: str) -> str:
     head = "".join(f'<th scope="col" style="text-align:left">{column}</th>' for column in columns)
     caption = f'<caption style="text-align:left;font-weight:bold">{escape(caption)}</caption>' if caption else ""
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"{_TABLE}{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def words(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The steps in their order, each with its notebook, and all of them verified."""
 
 from collections.abc import Callable
+from html import escape
 from multiprocessing.pool import ThreadPool
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ STEPS = (
 )  # fmt: skip
 
 
+_LONG = 20  # checks
 UNTOLD = "can be told"  # the check of a step that cannot even look
 
 
@@ -88,7 +90,15 @@ class Reports(Recorded, tuple):
         return "\n".join(repr(report) for report in self)
 
     def _repr_html_(self) -> str:
-        return "".join(report._repr_html_() for report in self)
+        return "".join(_shown(report) for report in self)
+
+
+def _shown(report: Report) -> str:
+    """In a row of reports a long one that is ok is folded."""
+    if not report or len(report.checks) < _LONG:
+        return report._repr_html_()
+    summary = f"{escape(report.title)}: ok, {len(report.checks)} checks"
+    return f"<details><summary>{summary}</summary>{report._repr_html_()}</details>"
 
 
 def of(notebook: str) -> tuple[Step, ...]:

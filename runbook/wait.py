@@ -57,7 +57,7 @@ class Live:
         self._stream = stream or sys.stderr
         self._timeout, self._passing, self._shown = timeout, passing, shown
         self._handle = None
-        self._last: tuple[str, str, Sequence[str]] = ("", "", ())
+        self._last: tuple[str, str] = ("", "")
 
     def __enter__(self) -> "Live":
         if self._passing and self._shown and _in_kernel():
@@ -66,11 +66,12 @@ class Live:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        text, passed, events = self._last
+        text, passed = self._last
         if not text or not self._shown:
             return
         if _in_kernel():
-            self._publish("", "") if self._passing else self._publish(text + passed, _line(text + passed, events))
+            told = "" if self._passing else text + passed
+            self._publish(told, f"<small>{_line(told)}</small>" if told else "")
         elif self._stream.isatty():
             self._stream.write("\r\x1b[2K" if self._passing else "\n")
             self._stream.flush()
@@ -87,7 +88,7 @@ class Live:
         elif text != self._last[0] and not self._passing:
             self._stream.write(f"{text}\n")
         self._stream.flush()
-        self._last = (text, passed, events)
+        self._last = (text, passed)
 
     def _bar(self, elapsed: float, share: float | None) -> str:
         if share is not None:
@@ -107,7 +108,7 @@ class Live:
             self._handle.update(data, raw=True)
 
 
-def _line(text: str, events: Sequence[str]) -> str:
+def _line(text: str, events: Sequence[str] = ()) -> str:
     below = "".join(f"<li>{escape(event)}</li>" for event in events)
     return escape(text) + (f"<ul>{below}</ul>" if below else "")
 

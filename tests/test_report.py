@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from runbook.errors import VerificationFailed
-from runbook.report import Changes, Document, Report, Text, added, compare, destroyed, kept
+from runbook.report import Change, Changes, Document, Report, Text, added, compare, destroyed, kept, words
+from runbook.secret import Secret
 
 pytestmark = pytest.mark.pure
 
@@ -81,3 +84,38 @@ def test_long_names_may_break_and_a_report_without_checks_is_a_line():
     assert "container.<wbr>registry" in html
     assert "arn:<wbr>aws:<wbr>s3:::<wbr>bucket/*" in html
     assert Report("nothing <b>")._repr_html_() == "<p><b>nothing &lt;b&gt;: ok</b></p>"
+
+
+def test_a_plan_of_several_ends_with_what_it_comes_to():
+    plan = compare("a", WANTED, None).changes + Report("b").check("port", False, "open", "closed").changes
+    assert repr(plan).endswith("Plan: 1 to create, 1 to change, 0 to destroy")
+    assert repr(plan.done).endswith("Done: 1 created, 1 changed, 0 destroyed")
+    same = compare("a", {}, {}).changes + compare("b", {}, {}).changes
+    assert repr(same).endswith("Plan: nothing to change") and repr(same.done).endswith("Done: nothing to change")
+
+
+def test_a_plan_says_which_notebook_and_what_it_costs():
+    row = Change("nodes", "+", "create", notebook="02_create_a_task_definition", cost="about $24.03 a month")
+    plan = Changes((row, replace(row, mark="=", word="nothing to change")), where="deployment x", cost="on AWS $62")
+    assert repr(plan).splitlines() == [
+        "deployment x",
+        "+ nodes: create (notebook 02, about $24.03 a month)",
+        "= nodes: nothing to change",
+        "Plan: 1 to create, 0 to change, 0 to destroy",
+        "All of it: on AWS $62",
+    ]
+    html = plan._repr_html_()
+    assert '<a href="02_create_a_task_definition.ipynb">02</a>' in html and ">a month</th>" in html
+
+
+def test_a_changed_field_is_now_and_wanted_and_those_of_a_new_thing_are_folded():
+    changed = compare("x", {"a": 1, "b": 2}, {"a": 3, "b": 4}).changes._repr_html_()
+    assert 'rowspan="2"' in changed and all(f">{name}</th>" in changed for name in ("field", "now", "wanted"))
+    made = compare("x", {"a": 1, "b": 2}, None).changes._repr_html_()
+    assert "<details><summary>2 fields</summary>" in made
+
+
+def test_a_secret_is_told_as_sensitive():
+    report = compare("x", {"Password": Secret("hunter2")}, {"Password": "old"})
+    assert repr(report.changes) == "~ x: change\n    Password: old → (sensitive)"
+    assert words({"Password": Secret("hunter2")}) == '{"Password": "(sensitive)"}'

@@ -2,6 +2,7 @@ import io
 
 import pytest
 
+from runbook import wait as wait_module
 from runbook.errors import StepFailed, TimedOut
 from runbook.wait import Live, wait
 
@@ -42,3 +43,33 @@ def test_a_terminal_has_one_line_rewritten():
         live.show("one", 1)
         live.show("two", 2)
     assert stream.getvalue() == "\r\x1b[2Kone (1 s)\r\x1b[2Ktwo (2 s)\n"
+
+
+def test_what_passes_leaves_nothing_in_a_terminal_and_is_not_told_elsewhere():
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        with Live(stream, passing=True) as live:
+            live.show("one")
+    assert terminal.getvalue() == "\r\x1b[2Kone\r\x1b[2K"
+    assert file.getvalue() == ""
+
+
+def test_what_is_not_shown_is_told_nowhere():
+    terminal = Terminal()
+    with Live(terminal, shown=False) as live:
+        live.show("one")
+    assert terminal.getvalue() == ""
+
+
+def test_the_bar_is_the_share_that_is_done_or_the_time_passed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(wait_module, "_in_kernel", lambda: True)
+    monkeypatch.setattr(Live, "_publish", lambda self, text, html: shown.append(html))
+    with Live(timeout=60) as live:
+        live.show("a <thing>", 12, events=["an <event>"])
+    with Live() as live:
+        live.show("another", share=0.25)
+    assert '<progress max="60" value="12" aria-label="time passed, of at most 60 s">' in shown[0]
+    assert "a &lt;thing&gt; (12 s)<ul><li>an &lt;event&gt;</li></ul>" in shown[0]
+    assert shown[1] == "<small>a &lt;thing&gt; (12 s)</small>"
+    assert '<progress max="1" value="0.25"' in shown[2]

@@ -44,9 +44,11 @@ class Diagnosis(NamedTuple):
     def _repr_html_(self) -> str:
         style = 'style="text-align:left;vertical-align:top"'
         rows = "".join(
-            f'<tr><th scope="row" {style}>{n}</th><td {style}>{escape(v)}</td></tr>' for n, v in self._lines()
+            f'<tr><th scope="row" {style}>{name}</th><td {style}>{_linked(name, line)}</td></tr>'
+            for name, line in self._lines()
         )
-        return f"<table><tbody>{rows}</tbody></table>"
+        caption = '<caption style="text-align:left;font-weight:bold">The doctor</caption>'
+        return f'<table style="table-layout:auto;margin:8px 0">{caption}<tbody>{rows}</tbody></table>'
 
     def _lines(self):
         yield "looked at", " · ".join(self.walked)
@@ -68,3 +70,7 @@ def _rows(found: Diagnosis) -> list[dict[str, Any]]:
     cause = found.cause
     more = {"found": cause.cause, "details": list(cause.evidence), "remedy": cause.remedy, "notebook": cause.notebook}
     return [as_json.row(found.title, "differs", **more, failure=cause.row)]
+
+
+def _linked(name: str, line: str) -> str:
+    return f'<a href="{escape(line)}.ipynb">{escape(line)}</a>' if name == "notebook" else escape(line)
