@@ -35,16 +35,20 @@ def address(aws: AWS, p: Params) -> str:
 
 
 def instructions(aws: AWS, p: Params, *, params: str = "") -> Text:
-    """The registry's address for clients on this computer, and the line that logs docker in (`params` as typed)."""
+    """The registry's address for clients on this computer, and the lines that log docker in (`params` as typed) and
+    push an image."""
     registry, user = address(aws, p), next(iter(p.users))
     python = shlex.quote(_as_typed(sys.executable))
     trust = f"  ({p.domain}; CA: {_as_typed(aws.ca)})" if aws.ca else ""
     password = f"log in    {python} -m runbook password {shlex.quote(params or p.source)} {user} |"
     login = f"login {registry} --username {user} --password-stdin"
+    pushed = f"{registry}/team/image:1"
     lines = [f"registry  https://{registry}{trust}", f"{password} docker {login}"]
+    lines.append(f"push      docker tag IMAGE {pushed} && docker push {pushed}")
     if not shutil.which("docker"):
         ca = f"SSL_CERT_FILE={shlex.quote(_as_typed(aws.ca))} " if aws.ca else ""
         lines += ["docker is not installed here; the same with skopeo:", f"{password} {ca}skopeo {login}"]
+        lines.append(f"push      {ca}skopeo copy docker-archive:image.tar docker://{pushed}")
     return Text("\n".join(lines))
 
 

@@ -148,7 +148,10 @@ def test_the_instructions_hold_address_and_login_and_no_password(p, monkeypatch)
     shown = repr(clients.instructions(Somewhere(), p, params="blog"))
     assert "https://127.20.2.1:8443  (registry.elastic.io; CA: /somewhere/ca.pem)" in shown
     login = "-m runbook password blog testuser | docker login 127.20.2.1:8443 --username testuser --password-stdin"
-    assert shown.endswith(login)
+    assert login in shown
+    pushed = "127.20.2.1:8443/team/image:1"
+    assert shown.endswith(f"push      docker tag IMAGE {pushed} && docker push {pushed}")
     monkeypatch.setattr("shutil.which", lambda program: None)
     shown = repr(clients.instructions(Somewhere(), p, params="blog"))
     assert "SSL_CERT_FILE=/somewhere/ca.pem skopeo login 127.20.2.1:8443" in shown
+    assert f"SSL_CERT_FILE=/somewhere/ca.pem skopeo copy docker-archive:image.tar docker://{pushed}" in shown
