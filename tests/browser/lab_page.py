@@ -35,7 +35,8 @@ TALLEST = 16_000
 
 def command() -> list[str]:
     """The arguments with which `make lab` starts JupyterLab."""
-    said = subprocess.run(["make", "-n", "lab"], cwd=paths.PROJECT, capture_output=True, text=True, check=True).stdout
+    asked = ["make", "-n", "--no-print-directory", "lab"]  # which a make that runs the tests would have printed
+    said = subprocess.run(asked, cwd=paths.PROJECT, capture_output=True, text=True, check=True).stdout
     line = said.replace("\\\n", " ").strip().splitlines()[-1]
     return shlex.split(line.partition("jupyter lab ")[2])
 
