@@ -88,7 +88,7 @@ def test_from_nothing_to_one_revision_and_then_nothing_to_change(aws, p):
     add_key(aws, p)
     assert task.verify_task(aws.read_only(), p).absent
     changes = task.ensure_task(aws, p)
-    assert repr(changes).splitlines() == [
+    assert [str(row) for row in changes.rows] == [
         "+ secret registry/http-secret: created",
         "+ IAM role registry-execution: created",
         "+ log group /ecs/registry: created",
@@ -352,7 +352,7 @@ def test_destroy_leaves_nothing_however_many_revisions_there_were(aws, p):
     task.ensure_task(aws, p)
     for number in range(11):
         task.ensure_task(aws, runbook.load(p.model_dump() | {"realm": f"realm {number}"}))
-    assert repr(task.destroy_task(aws, p)).splitlines() == [
+    assert [str(row) for row in task.destroy_task(aws, p).rows] == [
         "- task definition registry: destroyed",
         "- IAM role registry-execution: destroyed",
         "- log group /ecs/registry: destroyed",
@@ -446,7 +446,7 @@ def test_the_execution_role_may_read_what_its_containers_need(changes, names):
 @PRODUCTION
 def test_production_from_nothing_and_then_nothing_to_change(aws, p):
     add_earlier(aws, p)
-    assert repr(task.ensure_task(aws, p)).splitlines() == [
+    assert [str(row) for row in task.ensure_task(aws, p).rows] == [
         "+ secret registry/http-secret: created",
         "+ secret registry/htpasswd: created",
         "+ IAM role registry-scaled-execution: created",
