@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from html import escape
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -337,3 +338,7 @@ class Params(Names, BaseModel):
 
     def __repr__(self) -> str:
         return f"{self.title}\n{Document(self.model_dump())!r}"
+
+    def _repr_html_(self) -> str:
+        told = Document(self.model_dump())
+        return f"<details><summary>{escape(self.title)}: {len(told)} params</summary>{told._repr_html_()}</details>"

@@ -167,3 +167,9 @@ def test_an_alias_can_stand_at_the_zones_apex_and_a_cname_cannot():
     assert load(scaled(domain="elastic.io")).url == "https://elastic.io"
     with pytest.raises(ParamsError, match="apex"):
         load(changed(domain="elastic.io"))
+
+
+def test_in_a_notebook_they_are_folded():
+    shown = load("blog")._repr_html_()
+    assert shown.startswith("<details><summary>deployment registry (embedded, eu-central-1): ")
+    assert "elastic-io-registry" in shown
