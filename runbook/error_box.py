@@ -72,8 +72,11 @@ def _numbers(error: BaseException) -> list[str]:
 
 
 def headline(error: BaseException) -> str:
-    """The error in one line, for what stands below the box."""
-    told = f"{error.report.title}: not as wanted" if isinstance(error, VerificationFailed) else str(error)
+    """The error in one line: below the box, and what papermill prints without one."""
+    told = str(error)
+    if isinstance(error, VerificationFailed):
+        wrong = [str(check) for check in error.report.checks if not check.ok]
+        told = f"{error.report.title}: {wrong[0]}" + f" (and {len(wrong) - 1} more)" * (len(wrong) > 1)
     return f"{type(error).__name__}: {told}".splitlines()[0]
 
 

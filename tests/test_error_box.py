@@ -74,5 +74,5 @@ def test_html_is_escaped_and_rows_have_headers():
 
 def test_what_stands_below_the_box_is_one_line():
     long = VerificationFailed(Report("users").check("a", False, 1, 2).check("b", False, 1, 2))
-    assert headline(long) == "VerificationFailed: users: not as wanted"
+    assert headline(long) == "VerificationFailed: users: a: wanted 1, found 2 (and 1 more)"
     assert headline(errors.StepFailed("one\ntwo")) == "StepFailed: one"
