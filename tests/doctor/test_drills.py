@@ -75,7 +75,7 @@ def test_a_certificate_that_has_ended(blog):
     assert "certificate has expired" in found.cause.evidence[0], found
 
 
-@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("anew", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_name_without_a_record_and_one_that_leads_elsewhere(anew, blog):
     aws, p = blog
     zone = hosted_zone.find(aws, p)
@@ -138,6 +138,7 @@ def test_stopped_nodes_are_told_by_the_plan(blog):
     assert found.row is None and found.cause.cause.startswith("nodes "), found
 
 
+@pytest.mark.long
 def test_an_inactive_key(blog):
     aws, p = blog
     (key,) = aws.iam.list_access_keys(UserName=p.user_name)["AccessKeyMetadata"]
