@@ -128,14 +128,15 @@ def _register(sockets: str, interruption: Interruption) -> None:
 
         def process_message(self, msg, cell, cell_index):
             content, kind = msg.get("content", {}), msg["msg_type"]
-            if kind == "execute_input":
-                interruption.began()
-            elif kind == "status" and content["execution_state"] == "idle":
+            if kind == "status" and content["execution_state"] == "idle":
                 interruption.ended()
             shown = content.get("data", {}).get("text/plain") or content.get("text")
             if shown and kind in ("display_data", "update_display_data", "stream"):
                 self.on_message(shown)
-            return super().process_message(msg, cell, cell_index)
+            output = super().process_message(msg, cell, cell_index)
+            if kind == "execute_input":  # only now does the saved notebook say that it ran, whatever comes
+                interruption.began()
+            return output
 
     class Engine(NBClientEngine):
         @classmethod

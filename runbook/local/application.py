@@ -161,9 +161,9 @@ class Application(Proxy):
         if row["status"].startswith("UP"):
             self._was_up.add((key, member.registered))
             return elbv2.HEALTHY
-        # "* " stands before the last check's result while the next one runs.
+        # While the next check runs, "* " stands before the last one's result, and its code is 0.
         result = row["check_status"].removeprefix("* ")
-        if result not in PASSING:
+        if result not in PASSING and row["check_code"] != "0":
             self._failed[key] = _failure(result, row["check_code"])
         one = haproxy.EAGER_SECONDS + int(row["check_duration"] or 0) / 1000
         is_new = (key, member.registered) not in self._was_up

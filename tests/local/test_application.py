@@ -266,6 +266,20 @@ def test_a_target_is_initial_then_healthy_then_says_why_it_is_not(world):
     )
 
 
+def test_while_the_next_check_runs_the_last_code_counts(tmp_path):
+    balancer = SimpleNamespace(dns_name="x", region=REGION, name=NAME, arn="arn")
+    judged = application.Application(1, "127.0.0.1", balancer, tmp_path)
+    group, member = SimpleNamespace(unhealthy=2), elbv2.Member(registered=0)
+    row = {"status": "DOWN", "check_duration": "1"}
+
+    def judge(status, code):
+        return judged._judge(row | {"check_status": status, "check_code": code}, ("arn", "one"), group, member)
+
+    assert judge("L7STS", "503") == judge("* L7STS", "0") == judge("L7STS", "503")
+    assert "[503]" in judge("* L7STS", "0").description
+    assert "[404]" in judge("L7STS", "404").description
+
+
 @pytest.mark.parametrize(("codes", "state"), [("200,401", "healthy"), ("400-410", "healthy"), ("200-299", "unhealthy")])
 def test_the_matcher(world, codes, state):
     group = world.forwarding(Matcher={"HttpCode": codes})
