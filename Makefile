@@ -33,6 +33,14 @@ scan: $(VENV)/.ready .scan/checkov/.ready .scan/parliament/.ready .scan/prowler/
 	@.scan/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
 
+bench: $(VENV)/.ready .bench/ansible/.ready ## what it costs, beside Ansible and a plain script; about an hour
+	@$(VENV)/bin/python benchmarks
+
+.bench/%/.ready: benchmarks/%.txt
+	@$(or $(PYTHON),python3) -m venv --clear .bench/$*
+	@.bench/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
 lint: $(VENV)/.ready ## ruff, and whether the notebooks keep to their form
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/python tests/notebooks/shape.py notebooks/*.ipynb
