@@ -59,9 +59,11 @@ lock: ## renew requirements.lock: the newest packages that pyproject.toml allows
 			"$$tool/bin/uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
 				--custom-compile-command 'make lock' --output-file tests/scan/$$scanner.txt tests/scan/$$scanner.in \
 				|| exit; \
-		done
+		done && \
+		"$$tool/bin/uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command 'make lock' --output-file benchmarks/ansible.txt benchmarks/ansible.in
 
 $(VENV)/.ready: pyproject.toml requirements.lock setup.sh
 	@./setup.sh $(VENV)
 
-.PHONY: help run down lab test reliability scan lint notebooks lock
+.PHONY: help run down lab test reliability scan bench lint notebooks lock

@@ -1,4 +1,4 @@
-"""The floor: the same stack by boto3 alone. `python straight.py cold|describe|threads FILE`, FILE as wanted.py writes it.
+"""The floor: the same stack by boto3 alone. `python straight.py cold|describe|threads FILE`, FILE as of wanted.py.
 
 `cold` makes it in an account that has none of it: each call once, in order, no look before or after. `describe` reads
 once, for each thing, what `cold` has set of it, with as few calls as the API allows without reading what is not ours;
@@ -102,9 +102,7 @@ def make_user_and_secrets(aws: SimpleNamespace, want: dict, tags: list[dict]) ->
     """The secrets' ARNs by name."""
     user = {"UserName": want["user"]["name"]}
     aws.iam.create_user(**user, Tags=tags)
-    aws.iam.put_user_policy(
-        **user, PolicyName=want["policy_name"], PolicyDocument=json.dumps(want["user"]["policy"])
-    )
+    aws.iam.put_user_policy(**user, PolicyName=want["policy_name"], PolicyDocument=json.dumps(want["user"]["policy"]))
     key = aws.iam.create_access_key(**user)["AccessKey"]
     texts = {want["key_secret"]: json.dumps({"accesskey": key["AccessKeyId"], "secretkey": key["SecretAccessKey"]})}
     texts |= {name: secrets.token_urlsafe() for name in want["other_secrets"]}
@@ -122,9 +120,7 @@ def make_roles(aws: SimpleNamespace, want: dict, tags: list[dict]) -> str:
         arns[kind] = made["Role"]["Arn"]
         for arn in role["ManagedPolicies"]:
             aws.iam.attach_role_policy(**name, PolicyArn=arn)
-        aws.iam.put_role_policy(
-            **name, PolicyName=want["policy_name"], PolicyDocument=json.dumps(role["InlinePolicy"])
-        )
+        aws.iam.put_role_policy(**name, PolicyName=want["policy_name"], PolicyDocument=json.dumps(role["InlinePolicy"]))
     profile = {"InstanceProfileName": want["node_role"]["RoleName"]}
     aws.iam.create_instance_profile(**profile, Tags=tags)
     aws.iam.add_role_to_instance_profile(**profile, RoleName=want["node_role"]["RoleName"])
@@ -239,9 +235,7 @@ def reads(aws: SimpleNamespace, want: dict) -> tuple[list[Callable], list[Callab
         lambda: aws.iam.list_attached_role_policies(RoleName=node),
         lambda: aws.iam.get_role_policy(RoleName=node, PolicyName=want["policy_name"]),
         lambda: aws.iam.get_role(RoleName=want["execution_role"]["RoleName"]),
-        lambda: aws.iam.get_role_policy(
-            RoleName=want["execution_role"]["RoleName"], PolicyName=want["policy_name"]
-        ),
+        lambda: aws.iam.get_role_policy(RoleName=want["execution_role"]["RoleName"], PolicyName=want["policy_name"]),
         lambda: aws.iam.get_instance_profile(**profile),
         lambda: default_subnets(aws),
         lambda: aws.ec2.describe_security_groups(Filters=groups),
@@ -289,7 +283,6 @@ def pairs(tags: dict[str, str]) -> list[dict[str, str]]:
 
 def small(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in tags.items()]
-
 
 
 if __name__ == "__main__":
