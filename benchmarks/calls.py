@@ -20,7 +20,7 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 import tables
-from clouds import Cloud, cloud
+from clouds import OURS, Cloud, cloud
 from tables import Row
 
 from runbook import connect, load
@@ -87,7 +87,7 @@ def one_round(delay: float) -> Iterator[tuple[tuple[str, str], Measured]]:
             for when in ("cold", "again"):
                 yield (when, PLAYBOOK), timed(there, delay, *playbook(there, file), changed=when == "cold")
     with furnished() as (there, _):
-        ours = [sys.executable, str(HERE / "peers" / "ours.py")]
+        ours = [sys.executable, str(OURS)]
         yield ("cold", STEPS), timed(there, delay, [*ours, "deploy", PARAMS])
         yield ("again", PLAN), timed(there, delay, [sys.executable, "-m", "runbook", "plan", PARAMS])
         looked = timed(there, delay, [*ours, "plan", PARAMS])
@@ -123,7 +123,7 @@ def timed(
         raise RuntimeError(f"{' '.join(command[-3:])}: exit {done.returncode}\n{said}")
     if environment and not changed and "changed=0 " not in done.stdout:
         raise RuntimeError(f"the playbook changed something again\n{done.stdout[-6000:]}")
-    steps = json.loads(done.stdout.splitlines()[-1]) if command[1].endswith("ours.py") else {}
+    steps = json.loads(done.stdout.splitlines()[-1]) if command[1] == str(OURS) else {}
     return Measured(seconds, calls, steps)
 
 
