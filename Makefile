@@ -33,6 +33,14 @@ scan: $(VENV)/.ready .scan/checkov/.ready .scan/parliament/.ready .scan/prowler/
 	@.scan/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@
 
+bench: $(VENV)/.ready .bench/ansible/.ready ## what it costs, beside Ansible and a plain script; about an hour
+	@$(VENV)/bin/python benchmarks
+
+.bench/%/.ready: benchmarks/%.txt
+	@$(or $(PYTHON),python3) -m venv --clear .bench/$*
+	@.bench/$*/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	@touch $@
+
 lint: $(VENV)/.ready ## ruff, and whether the notebooks keep to their form
 	@$(VENV)/bin/ruff check --quiet . && $(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/python tests/notebooks/shape.py notebooks/*.ipynb
@@ -51,9 +59,11 @@ lock: ## renew requirements.lock: the newest packages that pyproject.toml allows
 			"$$tool/bin/uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
 				--custom-compile-command 'make lock' --output-file tests/scan/$$scanner.txt tests/scan/$$scanner.in \
 				|| exit; \
-		done
+		done && \
+		"$$tool/bin/uv" pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command 'make lock' --output-file benchmarks/ansible.txt benchmarks/ansible.in
 
 $(VENV)/.ready: pyproject.toml requirements.lock setup.sh
 	@./setup.sh $(VENV)
 
-.PHONY: help run down lab test reliability scan lint notebooks lock
+.PHONY: help run down lab test reliability scan bench lint notebooks lock
