@@ -34,7 +34,7 @@ class Scaling:
         self._minute = self._metrics.minute
         for region, target in scaling.targets():
             service = scaling.service(region, target)
-            if service and target.min_capacity <= service.desired_count <= target.max_capacity:
+            if service:
                 self._track(region, target, service)
         for provider in capacity.providers():
             if provider.scaling:
@@ -44,7 +44,11 @@ class Scaling:
         """Nothing runs for it."""
 
     def _track(self, region: str, target: scaling.Target, service: scaling.ecs.Service) -> None:
-        """Scale out if any policy wants it, to the most that one wants; in if all that may agree, by one."""
+        """Scale out if any policy wants it, to the most that one wants; in if all that may agree, by one.
+
+        A count outside the bounds is left alone until a way towards them is wanted, and then it is put within them first
+        (ECS guide, "Automatically scale your Amazon ECS service").
+        """
         policies = scaling.policies(region, target)
         out, into = self._changed.get(target.arn, (-math.inf, -math.inf))
         current, wanted = service.desired_count, []
@@ -56,7 +60,7 @@ class Scaling:
                     wanted.append((math.ceil(current * value / policy.target), policy))
         if wanted:
             count, policy = max(wanted, key=lambda each: each[0])
-            count = min(count, target.max_capacity)
+            count = min(max(count, target.min_capacity), target.max_capacity)
             if count > current:
                 scaling.set_desired(target, service, count, policy.high, policy.name)
                 self._changed[target.arn] = (self._minute, into)
@@ -68,7 +72,8 @@ class Scaling:
             return
         cooling = self._minute - max(out, into) < max(policy.in_cooldown for policy in may) / 60
         if not cooling and current > target.min_capacity:
-            scaling.set_desired(target, service, current - 1, may[0].low, may[0].name)
+            count = min(current - 1, target.max_capacity)
+            scaling.set_desired(target, service, count, may[0].low, may[0].name)
             self._changed[target.arn] = (out, self._minute)
 
     def _manage(self, provider: capacity.Provider) -> None:

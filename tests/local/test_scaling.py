@@ -161,6 +161,29 @@ def test_between_two_ways_lies_the_cooldown(world):
     assert world.desired() == 4
 
 
+def test_a_count_above_the_most_comes_down_to_it_when_scaling_in_is_wanted(world):
+    world.follow(scaling.CPU, 50)
+    world.minute()
+    world.minute(cpu=500, count=3)
+    assert world.desired() == 6
+    world.application.register_scalable_target(**TARGET, MinCapacity=2, MaxCapacity=3)
+    world.minute(cpu=500, count=3)
+    assert world.desired() == 6, "a way out leaves it alone"
+    world.minute(cpu=10, count=15)
+    assert world.desired() == 3
+    world.minute(cpu=10)
+    assert world.desired() == 2
+
+
+def test_a_count_below_the_least_comes_up_to_it_when_scaling_out_is_wanted(world):
+    world.follow(scaling.CPU, 50)
+    world.application.register_scalable_target(**TARGET, MinCapacity=4, MaxCapacity=6)
+    world.minute(cpu=10, count=20)
+    assert world.desired() == 2, "a way in leaves it alone"
+    world.minute(cpu=51, count=3)
+    assert world.desired() == 4
+
+
 def test_a_policy_may_leave_scaling_in_alone(world):
     world.follow(scaling.CPU, 50, DisableScaleIn=True)
     assert list(world.alarms()) == ["High"]
