@@ -46,7 +46,7 @@ class Scaling:
     def _track(self, region: str, target: scaling.Target, service: scaling.ecs.Service) -> None:
         """Scale out if any policy wants it, to the most that one wants; in if all that may agree, by one.
 
-        A count outside the bounds is left alone until a way towards them is wanted, and then it is put within them first
+        A count outside the bounds is left alone until a way towards them is wanted; then it is first put within them
         (ECS guide, "Automatically scale your Amazon ECS service").
         """
         policies = scaling.policies(region, target)
